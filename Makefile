@@ -1,0 +1,88 @@
+# Every target sets up what it needs by itself: `make session` on a fresh machine is one command.
+# PYTHON names the Python to build with (3.11 to 3.13), ROS (sourced or wheels) the ROS 2; see `make help`.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help build session test weights dataset train evaluate replay record report clean
+
+PYTHON ?= python3
+export PYTHON ROS TORCH_PIP_ARGS SYNTHEX_CACHE_DIR
+
+SETUP  := $(PYTHON) tools/bootstrap.py
+LAUNCH := -- tools/launch synthex_bringup
+
+# $(call arg,name,VARIABLE): the launch argument 'name:=value' if the make variable is set, quoted for the shell.
+arg = $(if $($(2)),'$(1):=$(subst ','\'',$($(2)))')
+
+help: ## show this
+	@echo 'Simulated C-arm, continuum manipulator and perception (research and simulation only, not a medical device)'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo 'Variables, e.g. make session PATIENT=my_ct.nii.gz FRAMES=60:'
+	@sed -n 's/^#var \([A-Z_]*\) */\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  %-18s %s\n' "$$name" "$$text"; done
+
+#var PATIENT           phantom:<seed> or a CT in NIfTI (session)
+#var LABELS            label map of the CT in NIfTI (session)
+#var LABEL_SCHEME      what its ids mean: a name in config/labels or a file (session)
+#var WEIGHTS           weights of the network, .safetensors (session, replay, evaluate)
+#var FRAMES            how many frames to record (session)
+#var RATE              images per second (session); times the recorded speed (replay)
+#var DURATION          end after so many seconds (record)
+#var SEED              of everything random (session, dataset, train, weights)
+#var RUN               name of the run's folder in runs/ (session, record, report)
+#var BAG               a recorded bag (replay; default runs/latest)
+#var TASK              which scenes and labels, a file in config/tasks (dataset, train)
+#var N                 number of images (dataset, weights)
+#var OUT               folder to write (dataset, train, evaluate)
+#var DATA              data set to read (train, evaluate)
+#var ARGS              further launch arguments, name:=value ...; for make test: arguments of pytest
+#var PYTHON            Python 3.11 to 3.13 to build with
+#var ROS               sourced or wheels: insist on one
+#var TORCH_PIP_ARGS    pip options for torch alone, e.g. an index of CPU builds
+#var SYNTHEX_CACHE_DIR where caches go (default: synthex-ros in the user's cache folder)
+
+build: ## set up everything without running anything
+	@$(SETUP) --profile run
+
+session: ## simulate a session: images, manipulator, perception, recording, report
+	@$(SETUP) --profile run $(LAUNCH) session.launch.yaml $(call arg,patient,PATIENT) $(call arg,labels,LABELS) \
+	  $(call arg,weights,WEIGHTS) $(call arg,frames,FRAMES) $(call arg,rate_hz,RATE) $(call arg,seed,SEED) $(call arg,label_scheme,LABEL_SCHEME) \
+	  $(call arg,run_dir,RUN_DIR) $(ARGS)
+
+record: ## record what runs elsewhere on this machine
+	@$(SETUP) --profile run $(LAUNCH) record.launch.yaml $(call arg,frames,FRAMES) $(call arg,duration_s,DURATION) \
+	  $(call arg,run_dir,RUN_DIR) $(ARGS)
+
+replay: ## feed a recorded session to perception again
+	@$(SETUP) --profile run $(LAUNCH) replay.launch.yaml $(call arg,bag,BAG) $(call arg,rate,RATE) \
+	  $(call arg,weights,WEIGHTS) $(ARGS)
+
+report: ## make the report of a run again (RUN, default the latest)
+	@$(SETUP) --profile run -- python -m synthex_bringup.report '$(or $(RUN_DIR),runs/latest)'
+
+dataset: ## render a labelled data set
+	@$(SETUP) --profile run $(LAUNCH) generate_dataset.launch.yaml $(call arg,task,TASK) $(call arg,n,N) \
+	  $(call arg,out,OUT) $(call arg,seed,SEED) $(ARGS)
+
+train: ## train a network on a data set
+	@$(SETUP) --profile train $(LAUNCH) train.launch.yaml $(call arg,task,TASK) $(call arg,data,DATA) \
+	  $(call arg,out,OUT) $(call arg,seed,SEED) $(ARGS)
+
+evaluate: ## measure weights on a data set
+	@$(SETUP) --profile train $(LAUNCH) evaluate.launch.yaml $(call arg,weights,WEIGHTS) $(call arg,data,DATA) \
+	  $(call arg,out,OUT) $(ARGS)
+
+weights: ## render and train the session's weights from nothing (40 minutes on 2 cores)
+	@$(SETUP) --profile train -- python -m synthex_sim.dataset --task session --n $(or $(N),2600) --seed $(or $(SEED),1) \
+	  --out runs/datasets/session
+	@$(SETUP) --profile train -- python -m synthex_perception.training --data runs/datasets/session --seed $(or $(SEED),1) \
+	  --config config/training/session.yaml --out runs/training/weights-$$(date -u +%Y%m%dT%H%M%SZ) --max-minutes 25 \
+	  --export models/session.safetensors
+
+test: ## all tests, one of them end to end over DDS
+	@$(SETUP) --profile test -- python -m pytest $(ARGS)
+
+clean: ## remove what was built, logs and the virtual environment; runs/, models/ and the cache stay
+	rm -rf build install log .venv .venv-ros
+
+RUN_DIR = $(if $(RUN),runs/$(RUN))

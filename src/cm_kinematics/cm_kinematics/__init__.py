@@ -1,0 +1,1 @@
+"""The notched continuum manipulator: geometry, joint splines, kinematics, solid model and simulated actuators."""

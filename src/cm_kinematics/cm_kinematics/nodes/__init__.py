@@ -1,0 +1,1 @@
+"""The ROS shell: the only place of this package that imports rclpy and messages."""

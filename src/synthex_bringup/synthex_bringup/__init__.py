@@ -1,0 +1,3 @@
+"""Recording, replay and report of a simulated X-ray session. Research and simulation only, not a medical device."""
+
+DISCLAIMER = "Research and simulation only, not a medical device."

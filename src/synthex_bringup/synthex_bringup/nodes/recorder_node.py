@@ -1,0 +1,404 @@
+"""recorder_node: records a session into a bag and ends it with a report.
+
+It takes every topic of the session as bytes, so it knows no message. Its exit code is the session's: 0 when the frames
+or the time asked for were recorded (or somebody pressed Ctrl-C), 1 with one line on stderr when not.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from cm_kinematics.nodes.parameters import Parameter, declare
+from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
+from rosbags.interfaces import Qos
+from synthex_msgs.msg import Exposure
+
+from .. import DISCLAIMER
+from ..recording.bag_reader import BagError, stamp_of
+from ..recording.bag_writer import BagSummary, BagWriter
+from ..recording.details import RecordingDetails, code_version, utc_now
+from ..recording.files import RECORDING, REPORT, RunFolder, RunFolderError, default_run_folder, link_latest
+from ..recording.gate import Received, SessionGate
+from ..recording.message_types import types_for
+from ..recording.monitor import SessionMonitor, who_publishes
+from ..recording.terminal import Terminal, progress_line
+from ..recording.topics import (
+    ANSWERS,
+    CM,
+    EXPOSURE,
+    IMAGE,
+    PER_IMAGE,
+    SESSION_TOPICS,
+    SessionTopic,
+    session_topic,
+)
+from .raw_topics import message_class, reader_qos, to_bag_qos
+from .ros_details import ros_details
+
+NAME = "recorder_node"
+ALL = "all"
+READER_DEPTH = 20
+TICK_S = 0.2
+#: From Ctrl-C to the last file: a launcher kills what is still there after five seconds.
+HURRY_S = 3.0
+
+PARAMETERS = (
+    Parameter("run_dir", str, "", "folder of the run, new or empty; empty: runs/<UTC time>-session", read_only=True),
+    Parameter("frames", int, 0, "stop after so many frames; 0: never", range=(0, 10**9), read_only=True),
+    Parameter("duration_s", float, 0.0, "stop so long after the first recorded frame; 0: never", unit="s",
+              range=(0, 1e6), read_only=True),
+    Parameter("startup_timeout_s", float, 300.0, "give up if a node has not spoken by then; 0: wait for ever", unit="s",
+              range=(0, 1e6), read_only=True),
+    Parameter("silence_timeout_s", float, 60.0, "give up if no image comes for so long; 0: wait for ever", unit="s",
+              range=(0, 1e6), read_only=True),
+    Parameter("answer_timeout_s", float, 3.0, "how long perception's last answers are awaited", unit="s",
+              range=(0, 600), read_only=True),
+    Parameter("topics", list[str], [ALL], "what to record, relative to the namespace; all: the session's topics",
+              read_only=True),
+    Parameter("wait_for", list[str], [IMAGE, "cm/measured_js", CM],
+              "the recording begins when all of these have spoken; those not recorded are left out", read_only=True),
+    Parameter("report", bool, True, "write session.json and report.html at the end", read_only=True),
+    Parameter("patient", str, "", "what is imaged, for session.json", read_only=True),
+    Parameter("seed", int, -1, "seed of the session, for session.json; -1: the one in the exposures", read_only=True),
+    Parameter("queue_mb", float, 64.0, "messages that may wait for the disk; more are lost and counted", unit="MB",
+              range=(1, 4096), read_only=True),
+    Parameter("reserve_mb", float, 8.0, "disk space set aside for closing the bag when the disk is full", unit="MB",
+              range=(0, 4096), read_only=True),
+)
+
+
+@dataclass
+class _Topic:
+    """A topic while it is recorded."""
+
+    known: SessionTopic
+    resolved: str
+    subscription: Subscription | None = None
+    qos: QoSProfile | None = None
+    offered: tuple[Qos, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a recording ends: ``reason`` for session.json, ``error`` for people where it is one."""
+
+    reason: str
+    error: str = ""
+
+
+class RecorderNode(Node):
+    """Subscribes, hands on to the bag's thread, watches the session, knows when it is over."""
+
+    def __init__(self, **node_options: Any) -> None:
+        """Check parameters and run folder, open the bag, subscribe.
+
+        Raises:
+            RunFolderError: the run folder cannot be used.
+            ParameterError, OSError, LookupError: a parameter, the disk or a message type is not as it must be.
+        """
+        super().__init__(NAME, **node_options)
+        self._started_s = time.monotonic()
+        self.terminal = Terminal(NAME)
+        self._values: Mapping[str, Any] = declare(self, PARAMETERS)
+        self._topics = self._chosen_topics()
+        self.run = RunFolder(Path(self._values["run_dir"]) if self._values["run_dir"] else default_run_folder())
+        self.details = RecordingDetails(
+            created_utc=utc_now(),
+            patient=self._values["patient"],
+            seed=self._values["seed"] if self._values["seed"] >= 0 else None,
+            code_version=code_version(),
+            ros=ros_details(),
+        )
+        self._writer = self._open_bag()
+        self._gate = SessionGate(name for name in self._values["wait_for"] if name in self._topics)
+        self._monitor = SessionMonitor(name for name in ANSWERS if name in self._topics)
+        self._announced: set[str] = set()
+        self._began_s: float | None = None
+        self._last_stop_s: float | None = None
+        self._ending: Ending | None = None
+        for topic in self._topics.values():
+            self._subscribe(topic)
+        self.terminal.say(f"recording to {self.run.path}; {DISCLAIMER[0].lower()}{DISCLAIMER[1:]}")
+        self.create_timer(TICK_S, self._tick)
+        # The report's libraries load while the session starts, so that its end is quick.
+        threading.Thread(target=import_module, args=("synthex_bringup.report.write",), daemon=True).start()
+
+    def _open_bag(self) -> BagWriter:
+        """The bag and ``recording.json`` beside it; nothing of either is left where that fails."""
+        try:
+            types = types_for(topic.known.type for topic in self._topics.values() if topic.known.type)
+            self.details.write(self.run.path)
+            return BagWriter(
+                self.run.bag,
+                types=types,
+                queue_bytes=round(self._values["queue_mb"] * 2**20),
+                reserve_bytes=round(self._values["reserve_mb"] * 2**20),
+            )
+        except OSError as error:
+            self._clear()
+            raise RunFolderError(f"cannot record to {self.run.path}: {error.strerror or error}") from error
+        except BaseException:
+            self._clear()
+            raise
+
+    def _clear(self) -> None:
+        """Leave no folder without a session in it."""
+        for path in (*self.run.bag.glob("*"), self.run.path / RECORDING):
+            path.unlink(missing_ok=True)
+        if self.run.bag.exists():
+            self.run.bag.rmdir()
+        self.run.discard()
+
+    # -- topics ---------------------------------------------------------------------------------------------------
+    def _chosen_topics(self) -> dict[str, _Topic]:
+        """The topics to record by their session name; types of others than the session's are found out later."""
+        names = [name for name in self._values["topics"] if name]
+        if ALL in names or not names:
+            known = list(SESSION_TOPICS)
+        else:
+            known = [session_topic(name) or SessionTopic(name, "") for name in dict.fromkeys(names)]
+        return {one.name: _Topic(one, self.resolve_topic_name(one.name)) for one in known}
+
+    def _subscribe(self, topic: _Topic) -> None:
+        """Subscribe, or subscribe anew where the publishers offer less than was asked for."""
+        offers = self.get_publishers_info_by_topic(topic.resolved)
+        if not topic.known.type:
+            if not offers:
+                return
+            topic.known = replace(topic.known, type=offers[0].topic_type)
+        profiles = [offer.qos_profile for offer in offers]
+        if profiles:
+            topic.offered = tuple(dict.fromkeys(to_bag_qos(profile) for profile in profiles))
+        wanted = reader_qos(profiles, latched=topic.known.latched, depth=READER_DEPTH)
+        if topic.subscription is not None and topic.qos is not None and _same(topic.qos, wanted):
+            return
+        try:
+            message = message_class(topic.known.type)
+        except LookupError:
+            if offers:
+                raise
+            return  # tf2_msgs, where nobody has it, is published by nobody
+        if topic.subscription is not None:
+            self.destroy_subscription(topic.subscription)
+        topic.qos = wanted
+        topic.subscription = self.create_subscription(
+            message, topic.known.name, partial(self._receive, topic), wanted, raw=True
+        )
+
+    def _receive(self, topic: _Topic, data: bytes, info: Mapping[str, Any]) -> None:
+        """One message as bytes, in the executor's thread: note it and hand it on."""
+        received_ns = int(info.get("received_timestamp") or 0)
+        if received_ns <= 0 or self.get_parameter("use_sim_time").value:
+            received_ns = self.get_clock().now().nanoseconds
+        if not topic.offered:
+            self._subscribe_offer(topic)
+        message = Received(
+            topic=topic.known.name,
+            recorded_topic=topic.resolved,
+            type=topic.known.type,
+            received_ns=received_ns,
+            data=data,
+            stamp_ns=stamp_of(data) if topic.known.name in PER_IMAGE else None,
+            latched=topic.known.latched,
+            qos=topic.offered,
+        )
+        for one in self._gate.offer(message):
+            self._record(one)
+
+    def _subscribe_offer(self, topic: _Topic) -> None:
+        offers = self.get_publishers_info_by_topic(topic.resolved)
+        topic.offered = tuple(dict.fromkeys(to_bag_qos(offer.qos_profile) for offer in offers))
+
+    def _record(self, message: Received) -> None:
+        self._writer.put(message.recorded_topic, message.type, message.received_ns, message.data, message.qos)
+        self._monitor.received(message.topic, message.received_ns, message.stamp_ns)
+        if message.topic == EXPOSURE:
+            exposure = deserialize_message(message.data, Exposure)
+            self._monitor.exposure(exposure.frame_counter, exposure.frames_skipped)
+        if message.topic == IMAGE and self._values["frames"] and self._monitor.frames >= self._values["frames"]:
+            self._stop(Ending("frames"))
+
+    # -- the course of the session --------------------------------------------------------------------------------
+    @property
+    def finished(self) -> bool:
+        """Nothing more is to come: the end has a reason and the last answers are there or too late."""
+        if self._ending is None:
+            return False
+        if self._ending.error or not self._monitor.outstanding:
+            return True
+        assert self._last_stop_s is not None
+        return time.monotonic() - self._last_stop_s > self._values["answer_timeout_s"]
+
+    def _stop(self, ending: Ending) -> None:
+        if self._ending is None:
+            self._ending, self._last_stop_s = ending, time.monotonic()
+            self._gate.close()
+
+    def _tick(self) -> None:
+        """A few times a second: publishers, progress, reasons to end."""
+        for topic in self._topics.values():
+            self._subscribe(topic)
+        now_s = time.monotonic()
+        if self._writer.failure:
+            self._stop(Ending(self._writer.failure, f"writing the bag failed: {self._writer.failure}"))
+        elif not self._gate.open:
+            self._wait(now_s)
+        else:
+            self._watch(now_s)
+
+    def _wait(self, now_s: float) -> None:
+        """While nodes are starting."""
+        silent = self._gate.silent
+        for name in (name for name in self._values["wait_for"] if name in self._topics and name not in silent):
+            if name not in self._announced:
+                self._announced.add(name)
+                self.terminal.say(f"{who_publishes(name)} is there after {now_s - self._started_s:.0f} s")
+        limit_s = self._values["startup_timeout_s"]
+        if limit_s and now_s - self._started_s > limit_s:
+            told = "; ".join(self._what_is_missing(name) for name in silent)
+            self._stop(Ending("startup timeout", f"the session did not start within {limit_s:g} s: {told}"))
+            return
+        self.terminal.show(f"waiting for {', '.join(who_publishes(name) for name in silent)}")
+
+    def _what_is_missing(self, name: str) -> str:
+        running = self.count_publishers(self._topics[name].resolved) > 0
+        return f"{who_publishes(name)} " + ("runs but published nothing" if running else "never appeared")
+
+    def _watch(self, now_s: float) -> None:
+        """While the session runs."""
+        if self._began_s is None:
+            self._began_s = now_s
+            self.terminal.say(f"session begins after {now_s - self._started_s:.0f} s of starting")
+        frames, duration_s = self._values["frames"], self._values["duration_s"]
+        now_ns = time.time_ns()
+        progress = self._monitor.progress(now_ns)
+        self.terminal.show(progress_line(progress, frames, self._writer.lost))
+        if duration_s and now_s - self._began_s >= duration_s:
+            self._stop(Ending("duration"))
+        limit_s = self._values["silence_timeout_s"]
+        last_s = max(self._began_s, now_s - (now_ns - (self._monitor.last_image_ns or 0)) * 1e-9)
+        if limit_s and IMAGE in self._topics and now_s - last_s > limit_s:
+            self._stop(
+                Ending("no more images", f"{who_publishes(IMAGE)} sent no image for {limit_s:g} s; is it still running?")
+            )
+
+    # -- the end --------------------------------------------------------------------------------------------------
+    def finish(self, *, interrupted: bool) -> int:
+        """Close the bag, write the report, say how it went.
+
+        Args:
+            interrupted: by Ctrl-C or the launcher; then it has ``HURRY_S`` seconds.
+
+        Returns:
+            The exit code of the process.
+        """
+        deadline_s = time.monotonic() + HURRY_S if interrupted else None
+        ending = self._ending or Ending("interrupted")
+        self.terminal.end()
+        summary = self._writer.close()
+        if summary.failure and not ending.error:
+            ending = Ending(summary.failure, f"writing the bag failed: {summary.failure}")
+        if not self._monitor.frames:
+            return self._nothing_recorded(ending)
+        error = ending.error
+        if summary.failure:
+            error += (
+                f"; {sum(summary.messages.values())} messages are in {self.run.bag}, {sum(summary.lost.values())} are lost"
+                if summary.readable
+                else f"; {self.run.bag} cannot be read"
+            )
+        if error:
+            self.terminal.error(error)
+        reported = self._report(ending, summary, deadline_s) if summary.readable else False
+        return 0 if reported and not error else 1
+
+    def _nothing_recorded(self, ending: Ending) -> int:
+        """Take the empty run away; the exit code."""
+        self._clear()
+        if ending.error:
+            self.terminal.error(f"{ending.error}; nothing was recorded")
+            return 1
+        if ending.reason == "interrupted":
+            self.terminal.say("interrupted before the first frame: nothing was recorded")
+            return 0
+        self.terminal.error("no image arrived: nothing was recorded")
+        return 1
+
+    def _report(self, ending: Ending, summary: BagSummary, deadline_s: float | None) -> bool:
+        """Write what the run folder holds besides the bag; False if that failed."""
+        from ..report.frames import OutOfTime
+        from ..report.summary import summary_table
+        from ..report.write import write_report
+
+        try:
+            replace(
+                self.details,
+                ended=ending.reason,
+                wall_s=round(time.monotonic() - self._started_s, 3),
+                lost=summary.lost,
+            ).write(self.run.path)
+            if self._values["report"]:
+                session = write_report(self.run.path, deadline_s=deadline_s)
+                self.terminal.console.print(summary_table(session))
+            link_latest(self.run.path)
+        except OutOfTime:
+            self.terminal.say(f"stopped in a hurry: session_report {self.run.path} makes the report")
+            link_latest(self.run.path)
+            return True
+        except (BagError, OSError, ValueError) as error:
+            self.terminal.error(f"the report could not be written: {error}; the bag is {self.run.bag}")
+            return False
+        self.terminal.say(f"bag:    {self.run.bag}")
+        if self._values["report"]:
+            self.terminal.say(f"report: {self.run.path / REPORT}")
+        self.terminal.say(DISCLAIMER)
+        return True
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Record until the session is over; returns the process's exit code."""
+    node: RecorderNode | None = None
+    interrupted = False
+    try:
+        try:
+            rclpy.init(args=args)
+            node = RecorderNode()
+        except (*CONFIGURATION_ERRORS, RunFolderError, LookupError) as error:
+            Terminal(NAME).error(str(error))
+            return 1
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while not node.finished:
+            executor.spin_once(timeout_sec=TICK_S)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        interrupted = True
+    finally:
+        # A launched session gets SIGINT twice (terminal and launcher), then SIGTERM: the report is to be finished.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        code = node.finish(interrupted=interrupted) if node is not None else 1
+        rclpy.try_shutdown()
+    return code
+
+
+def _same(a: QoSProfile, b: QoSProfile) -> bool:
+    return a.reliability == b.reliability and a.durability == b.durability
+
+
+if __name__ == "__main__":
+    sys.exit(main())

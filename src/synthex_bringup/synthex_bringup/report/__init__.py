@@ -1,0 +1,1 @@
+"""From a session's bag to ``session.json`` and ``report.html``."""

@@ -1,0 +1,185 @@
+"""Pictures of a session's frames: what is there beside what the network found, drawn from the bag's own messages."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR, MANIPULATOR_LANDMARKS
+
+from ..recording.bag_reader import BagError, SessionBag, image_array
+from ..recording.topics import IMAGE, LABELS, MASK, TRUE_LABELS, TRUE_MASK
+from .accuracy import Point
+from .frames import Frame, SessionFrames
+
+PICTURE_TOPICS = (IMAGE, TRUE_MASK, MASK, LABELS, TRUE_LABELS)
+
+#: Red, green, blue by label name: told apart on grey and by colour-blind eyes (after Okabe and Ito, 2008).
+LABEL_COLOURS: dict[str, tuple[int, int, int]] = dict(
+    zip(
+        LABEL_NAMES[1:],
+        ((230, 159, 0), (86, 180, 233), (150, 120, 230), (240, 228, 66), (0, 190, 140), (240, 110, 50), (255, 70, 160)),
+        strict=True,
+    )
+)
+LANDMARK_COLOUR = (255, 255, 255)
+UNKNOWN_COLOUR = (200, 200, 200)
+
+_SIDE_PX = 640
+_JPEG_QUALITY = 86
+
+
+@dataclass(frozen=True)
+class FramePicture:
+    """One frame drawn twice.
+
+    Attributes:
+        index: position of the frame among the session's frames, from 0.
+        frame: the frame.
+        truth: JPEG as data URI; None without ground truth.
+        network: JPEG as data URI; None where the frame was not answered.
+    """
+
+    index: int
+    frame: Frame
+    truth: str | None
+    network: str | None
+
+
+def choose_frames(read: SessionFrames, count: int = 8) -> list[int]:
+    """Indices of up to ``count`` frames spread evenly over the session, answered ones where there are any."""
+    candidates = [i for i, frame in enumerate(read.frames) if read.answered(frame)] or list(range(len(read.frames)))
+    if len(candidates) <= count:
+        return candidates
+    return [candidates[round(k)] for k in np.linspace(0, len(candidates) - 1, count)]
+
+
+def draw_frames(bag: SessionBag, read: SessionFrames, indices: Sequence[int]) -> list[FramePicture]:
+    """Draw the chosen frames.
+
+    Raises:
+        BagError: an image or mask of them is damaged.
+    """
+    wanted = {read.frames[i].stamp_ns: i for i in indices}
+    pixels: dict[int, dict[str, np.ndarray]] = {stamp: {} for stamp in wanted}
+    for recorded in bag.messages((IMAGE, TRUE_MASK, MASK)):
+        if recorded.stamp_ns in wanted:
+            try:
+                pixels[recorded.stamp_ns][recorded.topic] = image_array(bag.decode(recorded))
+            except ValueError as error:
+                raise BagError(f"{bag.path}: {recorded.topic}: {error}") from error
+    return [_draw(index, read, pixels[stamp]) for stamp, index in sorted(wanted.items(), key=lambda item: item[1])]
+
+
+def radiograph_for_eyes(intensity: np.ndarray, open_field: float | None) -> np.ndarray:
+    """Line integrals of a raw detector image as 8-bit grey, bone bright.
+
+    Args:
+        intensity: (rows, columns) detector counts.
+        open_field: counts of an unattenuated pixel; the brightest pixel where unknown.
+
+    Returns:
+        (rows, columns) uint8: -ln(I / I0) from its 1st to its 99.7th percentile.
+    """
+    counts = np.maximum(intensity.astype(np.float32), 0.5)
+    attenuation = -np.log(counts / max(float(open_field or counts.max()), 1.0))
+    low, high = np.percentile(attenuation, [1.0, 99.7])
+    scaled = (attenuation - low) / max(high - low, 1e-6)
+    return np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+
+
+def overlay(
+    grey: np.ndarray,
+    mask: np.ndarray | None,
+    names: dict[int, str],
+    landmarks: dict[str, Point],
+    *,
+    tint: float,
+    side_px: int = _SIDE_PX,
+) -> np.ndarray:
+    """Mask contours in the labels' colours and landmarks over a grey image.
+
+    Args:
+        grey: (rows, columns) uint8.
+        mask: (rows, columns) labels; None draws none.
+        names: what the labels mean.
+        landmarks: in pixels of ``grey``; only visible ones are drawn, the manipulator's with a ring.
+        tint: opacity of the coloured areas, 0 for contours only.
+        side_px: the longer side of the picture.
+
+    Returns:
+        (rows', columns', 3) uint8, red first.
+    """
+    scale = side_px / max(grey.shape)
+    size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
+    picture = cv2.cvtColor(cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC), cv2.COLOR_GRAY2RGB)
+    if mask is not None:
+        _draw_mask(picture, cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), names, tint)
+    for name, point in landmarks.items():
+        if point.visible and np.isfinite([point.x, point.y]).all():
+            # Pixel centres lie at integers: pixel x covers x - 0.5 ... x + 0.5 before and after the enlargement.
+            centre = (round((point.x + 0.5) * scale - 0.5), round((point.y + 0.5) * scale - 0.5))
+            _draw_landmark(picture, name, centre)
+    return picture
+
+
+def data_uri(picture: np.ndarray) -> str:
+    """A (rows, columns, 3) uint8 picture, red first, as the data URI of a JPEG."""
+    ok, encoded = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not ok:
+        raise RuntimeError("OpenCV could not encode a picture as JPEG")
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+
+
+def _draw(index: int, read: SessionFrames, pixels: dict[str, np.ndarray]) -> FramePicture:
+    frame = read.frames[index]
+    grey = radiograph_for_eyes(pixels[IMAGE], frame.exposure.open_field if frame.exposure is not None else None)
+    truth = network = None
+    if TRUE_MASK in pixels or frame.true_landmarks is not None:
+        points = _with_manipulator(frame.true_landmarks, frame.true_cm)
+        truth = data_uri(overlay(grey, pixels.get(TRUE_MASK), read.true_names, points, tint=0.0))
+    if read.answered(frame):
+        points = _with_manipulator(frame.landmarks, frame.cm)
+        network = data_uri(overlay(grey, pixels.get(MASK), read.names, points, tint=0.22))
+    if truth is None and network is None:
+        network = data_uri(overlay(grey, None, read.names, {}, tint=0.0))
+    return FramePicture(index, frame, truth, network)
+
+
+def _with_manipulator(landmarks: dict[str, Point] | None, manipulator) -> dict[str, Point]:
+    """The landmarks with the manipulator's ends from its own message, which knows whether it is there at all."""
+    points = {name: point for name, point in (landmarks or {}).items() if name not in MANIPULATOR_LANDMARKS}
+    if manipulator is not None and manipulator.detected:
+        points |= dict(zip(MANIPULATOR_LANDMARKS, (manipulator.base, manipulator.tip), strict=True))
+    return points
+
+
+def _draw_mask(picture: np.ndarray, mask: np.ndarray, names: dict[int, str], tint: float) -> None:
+    for value in np.unique(mask):
+        name = names.get(int(value), "background")
+        if name == "background":
+            continue
+        colour = LABEL_COLOURS.get(name, UNKNOWN_COLOUR)
+        area = (mask == value).astype(np.uint8)
+        if tint:
+            inside = area.astype(bool)
+            picture[inside] = ((1 - tint) * picture[inside] + tint * np.array(colour)).astype(np.uint8)
+        contours, _ = cv2.findContours(area, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, contours, -1, colour, 2, cv2.LINE_AA)
+
+
+def _draw_landmark(picture: np.ndarray, name: str, centre: tuple[int, int]) -> None:
+    in_manipulator = name in MANIPULATOR_LANDMARKS
+    colour = LABEL_COLOURS[LABEL_NAMES[MANIPULATOR]] if in_manipulator else LANDMARK_COLOUR
+    arm = 9 if name == MANIPULATOR_LANDMARKS[1] else 7
+    for thickness, shade in ((4, (0, 0, 0)), (2, colour)):  # a dark rim keeps the mark readable on bright bone
+        cv2.drawMarker(picture, centre, shade, cv2.MARKER_CROSS, 2 * arm, thickness, cv2.LINE_AA)
+        if name == MANIPULATOR_LANDMARKS[1]:
+            cv2.circle(picture, centre, arm + 5, shade, thickness, cv2.LINE_AA)
+    text = "tip" if name == MANIPULATOR_LANDMARKS[1] else "base" if in_manipulator else name
+    corner = (min(centre[0] + arm + 6, picture.shape[1] - 10 * len(text)), max(centre[1] - 8, 14))
+    for thickness, shade in ((4, (0, 0, 0)), (1, colour)):
+        cv2.putText(picture, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.5, shade, thickness, cv2.LINE_AA)

@@ -1,0 +1,46 @@
+"""Makes ``session.json`` and ``report.html`` of a run folder from its bag."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from ..recording.bag_reader import SessionBag
+from ..recording.details import RecordingDetails
+from ..recording.files import BAG, REPORT, SESSION, write_whole
+from .analysis import summarise
+from .frames import READ_TOPICS, OutOfTime, read_frames
+from .page import page
+from .pictures import choose_frames, draw_frames
+from .session import Session
+
+
+def write_report(run: Path, *, bag: Path | None = None, deadline_s: float | None = None) -> Session:
+    """Write ``session.json``, then ``report.html``, into a run folder; older ones are replaced.
+
+    Args:
+        run: folder of the run.
+        bag: its bag; default ``run/bag``.
+        deadline_s: ``time.monotonic`` at which to give up; files written until then are whole and stay.
+
+    Returns:
+        The figures.
+
+    Raises:
+        BagError: the bag cannot be read.
+        OutOfTime: the deadline passed.
+        ValueError: ``recording.json`` is damaged.
+        OSError: a file could not be written; nothing half-written is left.
+    """
+    details = RecordingDetails.read(run)
+    path = bag or run / BAG
+    with SessionBag(path, READ_TOPICS) as opened:
+        read = read_frames(opened, deadline_s)
+        session = summarise(read, details, os.path.relpath(opened.path, run))
+        write_whole(run / SESSION, session.to_json())
+        pictures = draw_frames(opened, read, choose_frames(read))
+    if deadline_s is not None and time.monotonic() > deadline_s:
+        raise OutOfTime("drawing the report takes longer")
+    write_whole(run / REPORT, page(session, read, pictures))
+    return session

@@ -1,0 +1,80 @@
+"""The multi-task loss: Dice (V-Net form, MONAI) + cross-entropy for the masks, heatmap loss for the landmarks."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from monai.losses import DiceLoss
+from torch import nn
+from torch.nn import functional as F
+
+from synthex_perception.network.compact_transunet import NetworkOutput
+
+HEATMAP_LOSSES = ("mse", "ncc")
+
+
+class LossTerms(NamedTuple):
+    """Scalars; ``total`` is what is minimised."""
+
+    total: torch.Tensor
+    dice: torch.Tensor
+    cross_entropy: torch.Tensor
+    heatmap: torch.Tensor
+
+
+class MultiTaskLoss(nn.Module):
+    """dice_weight x Dice + cross_entropy_weight x CE + heatmap_weight x heatmap loss.
+
+    Args:
+        heatmap_kind: "mse" as in the paper or "ncc" as in its code; see the functions below.
+        heatmap_sigma_px: width of the targets, pixels of the heatmap.
+    """
+
+    def __init__(
+        self,
+        heatmap_kind: str,
+        heatmap_sigma_px: float,
+        dice_weight: float,
+        cross_entropy_weight: float,
+        heatmap_weight: float,
+    ) -> None:
+        super().__init__()
+        if heatmap_kind not in HEATMAP_LOSSES:
+            raise ValueError(f"unknown heatmap loss '{heatmap_kind}'; known: {', '.join(HEATMAP_LOSSES)}")
+        self._kind, self._sigma_px = heatmap_kind, heatmap_sigma_px
+        self._weights = (dice_weight, cross_entropy_weight, heatmap_weight)
+        # Sums over the batch: a structure that one image lacks does not turn its every false pixel into loss 1.
+        self._dice = DiceLoss(include_background=True, softmax=True, squared_pred=True, batch=True)
+
+    def forward(self, output: NetworkOutput, labels: torch.Tensor, heatmaps: torch.Tensor) -> LossTerms:
+        """Losses of a batch against soft labels (B, K, h, w) and target heatmaps (B, L, h, w)."""
+        dice = self._dice(output.seg_logits, labels)
+        cross_entropy = F.cross_entropy(output.seg_logits, labels)
+        heatmap = (
+            heatmap_mse(output.heatmaps, heatmaps, self._sigma_px)
+            if self._kind == "mse"
+            else heatmap_ncc(output.heatmaps, heatmaps)
+        )
+        total = self._weights[0] * dice + self._weights[1] * cross_entropy + self._weights[2] * heatmap
+        return LossTerms(total, dice, cross_entropy, heatmap)
+
+
+def heatmap_mse(prediction: torch.Tensor, target: torch.Tensor, sigma_px: float) -> torch.Tensor:
+    """Sum of squared differences over the energy pi sigma^2 of one target Gaussian, averaged over landmarks.
+
+    The paper's MSE up to a constant (a plain mean over 128^2 pixels would be 2000 times smaller): saying nothing about
+    a visible landmark costs 1.
+    """
+    return (prediction - target).square().sum(dim=(2, 3)).mean() / (math.pi * sigma_px**2)
+
+
+def heatmap_ncc(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """0.5 (1 - NCC) for each visible landmark, as in the authors' code; for an invisible one the mean square."""
+    dp = prediction - prediction.mean(dim=(2, 3), keepdim=True)
+    dt = target - target.mean(dim=(2, 3), keepdim=True)
+    correlation = (dp * dt).sum(dim=(2, 3)) / (dp.square().sum(dim=(2, 3)) * dt.square().sum(dim=(2, 3)) + 1e-8).sqrt()
+    visible = target.amax(dim=(2, 3)) > 0
+    silent = prediction.square().mean(dim=(2, 3))
+    return torch.where(visible, 0.5 * (1.0 - correlation), silent).mean()

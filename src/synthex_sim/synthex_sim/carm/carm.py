@@ -1,0 +1,208 @@
+"""CArm: a device profile and its positioner, from joint values to a View.
+
+World frame: z up, x along the table towards the patient's head, y across it towards the patient's right (supine).
+At zero joints the beam goes up (source below the table) and the picture is an AP view, patient's head at the top.
+
+The chain is ``world -> carm_base`` (wheels: longitudinal, transverse) ``-> carm_isocenter`` (lift, in_out, wig_wag)
+``-> carm_source_optical`` (angular about y, then orbital about the arm's own x axis)::
+
+    R = Rz(wig_wag) Ry(angular) Rx(orbital),   source = isocentre - SAD * (R z)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Mapping
+
+import numpy as np
+import yaml
+from numpy.typing import ArrayLike
+from scipy.spatial.transform import Rotation
+
+from synthex_sim.carm.view import View, rigid_inverse
+
+#: Camera axes in the isocentre frame at zero angles: x to the patient's right, y to the feet, z up.
+_CAMERA_AXES = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+
+#: Standard views of the pelvis as (orbital, angular) in degrees. Inlet: detector tilted towards the head, so that the
+#: beam looks into the pelvic ring from above; outlet the other way round.
+STANDARD_VIEWS: Mapping[str, tuple[float, float]] = {
+    "ap": (0.0, 0.0),
+    "inlet": (0.0, 40.0),
+    "outlet": (0.0, -40.0),
+    "lao_30": (30.0, 0.0),
+    "rao_30": (-30.0, 0.0),
+    "lateral": (90.0, 0.0),
+}
+
+
+@dataclass(frozen=True)
+class CArmJoints:
+    """Where the positioner is. Lengths in millimetres, angles in degrees; signs as in the device profile."""
+
+    longitudinal_mm: float = 0.0
+    transverse_mm: float = 0.0
+    lift_mm: float = 0.0
+    in_out_mm: float = 0.0
+    wig_wag_deg: float = 0.0
+    angular_deg: float = 0.0
+    orbital_deg: float = 0.0
+
+
+@dataclass(frozen=True)
+class TubeSettings:
+    """The X-ray tube: peak voltage, anode angle and total filtration in aluminium."""
+
+    kvp: float
+    anode_angle_deg: float
+    aluminium_mm: float
+
+
+@dataclass(frozen=True)
+class CArm:
+    """A C-arm device profile.
+
+    Attributes:
+        name: of the profile.
+        shape: detector (rows, columns) at full resolution.
+        pixel_spacing_mm: of the full-resolution detector.
+        source_to_detector_mm: SDD.
+        source_to_isocenter_mm: SAD.
+        tube: X-ray tube settings.
+        mas: default tube current-time product of one frame, mA s.
+        limits: joint name -> (lower, upper), in the unit of the name.
+        isocenter_height_mm: height of the isocentre over the floor at lift 0.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    pixel_spacing_mm: float
+    source_to_detector_mm: float
+    source_to_isocenter_mm: float
+    tube: TubeSettings
+    mas: float
+    limits: Mapping[str, tuple[float, float]]
+    isocenter_height_mm: float
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> CArm:
+        """Reads a profile such as ``config/carm/cios_fusion.yaml``.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: a key is missing, unknown or out of range; the message names it.
+        """
+        document = yaml.safe_load(Path(path).read_text())
+        try:
+            return cls._from_document(document)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"misses the key {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"C-arm profile {path}: {what}") from error
+
+    @classmethod
+    def _from_document(cls, document: dict[str, Any]) -> CArm:
+        known = {"name", "detector", "source_to_detector_mm", "source_to_isocenter_mm", "tube", "exposure", "positioner"}
+        if unknown := set(document) - known:
+            raise ValueError(f"unknown keys {sorted(unknown)}; known are {sorted(known)}")
+        detector, positioner = document["detector"], dict(document["positioner"])
+        height = float(positioner.pop("isocenter_height_mm"))
+        names = {f.name for f in fields(CArmJoints)}
+        if set(positioner) != names:
+            raise ValueError(f"positioner needs limits for exactly {sorted(names)}, got {sorted(positioner)}")
+        limits = {name: (float(low), float(high)) for name, (low, high) in positioner.items()}
+        if any(low > high for low, high in limits.values()):
+            raise ValueError("a positioner limit has its lower value above its upper")
+        profile = cls(
+            name=str(document["name"]),
+            shape=(int(detector["rows"]), int(detector["columns"])),
+            pixel_spacing_mm=float(detector["pixel_spacing_mm"]),
+            source_to_detector_mm=float(document["source_to_detector_mm"]),
+            source_to_isocenter_mm=float(document["source_to_isocenter_mm"]),
+            tube=TubeSettings(**{k: float(v) for k, v in document["tube"].items()}),
+            mas=float(document["exposure"]["mas"]),
+            limits=limits,
+            isocenter_height_mm=height,
+        )
+        if not 0 < profile.source_to_isocenter_mm < profile.source_to_detector_mm:
+            raise ValueError("the isocentre must lie between source and detector")
+        return profile
+
+    # -- geometry -------------------------------------------------------------------------------------------------
+    @property
+    def intrinsics(self) -> np.ndarray:
+        """(3, 3) pixel intrinsics at full resolution, first focal length negative (see ``View``)."""
+        rows, cols = self.shape
+        focal = self.source_to_detector_mm / self.pixel_spacing_mm
+        return np.array([[-focal, 0, (cols - 1) / 2], [0, focal, (rows - 1) / 2], [0, 0, 1.0]])
+
+    def base_pose(self, joints: CArmJoints) -> np.ndarray:
+        """(4, 4) carm_base in the world, millimetres."""
+        pose = np.eye(4)
+        pose[:2, 3] = joints.longitudinal_mm, joints.transverse_mm
+        return pose
+
+    def isocenter_pose(self, joints: CArmJoints) -> np.ndarray:
+        """(4, 4) carm_isocenter in the world, millimetres; turned by wig_wag only."""
+        pose = np.eye(4)
+        pose[:3, :3] = Rotation.from_euler("z", joints.wig_wag_deg, degrees=True).as_matrix()
+        pose[:3, 3] = (
+            joints.longitudinal_mm,
+            joints.transverse_mm + joints.in_out_mm,
+            self.isocenter_height_mm + joints.lift_mm,
+        )
+        return pose
+
+    def source_pose(self, joints: CArmJoints) -> np.ndarray:
+        """(4, 4) carm_source_optical in the world, millimetres."""
+        camera = np.eye(4)
+        camera[:3, :3] = _arm_rotation(joints) @ _CAMERA_AXES
+        camera[:3, 3] = -self.source_to_isocenter_mm * camera[:3, 2]
+        return self.isocenter_pose(joints) @ camera
+
+    def view(self, joints: CArmJoints) -> View:
+        """The exposure's geometry at these joints, full detector resolution.
+
+        Raises:
+            ValueError: a joint is outside its limits or not finite.
+        """
+        self.check_limits(joints)
+        return View(self.intrinsics, rigid_inverse(self.source_pose(joints)), self.shape, self.pixel_spacing_mm)
+
+    def check_limits(self, joints: CArmJoints) -> None:
+        """Raises ValueError naming the first joint outside its limits."""
+        for name, (low, high) in self.limits.items():
+            value = getattr(joints, name)
+            if not low - 1e-6 <= value <= high + 1e-6:
+                raise ValueError(f"C-arm joint {name} = {value:.1f} is outside its limits [{low:g}, {high:g}]")
+
+    def aim(self, target: ArrayLike, source_to_target_mm: float, orbital_deg: float, angular_deg: float) -> CArmJoints:
+        """Joints that put a world point on the central ray at a given distance from the source.
+
+        The arm's in_out stays in the middle of its range and the wheels do the rest, as an operator would roll the
+        device.
+
+        Args:
+            target: (3,) world millimetres.
+
+        Raises:
+            ValueError: the pose is outside the device's limits.
+        """
+        in_out = sum(self.limits["in_out_mm"]) / 2
+        turned = replace(CArmJoints(), orbital_deg=float(orbital_deg), angular_deg=float(angular_deg))
+        beam = _arm_rotation(turned) @ _CAMERA_AXES[:, 2]
+        isocenter = np.asarray(target, dtype=np.float64) - beam * (source_to_target_mm - self.source_to_isocenter_mm)
+        joints = replace(
+            turned,
+            longitudinal_mm=float(isocenter[0]),
+            transverse_mm=float(isocenter[1] - in_out),
+            in_out_mm=in_out,
+            lift_mm=float(isocenter[2] - self.isocenter_height_mm),
+        )
+        self.check_limits(joints)
+        return joints
+
+
+def _arm_rotation(joints: CArmJoints) -> np.ndarray:
+    """(3, 3) rotation of the C within the isocentre frame: Ry(angular) Rx(orbital)."""
+    return Rotation.from_euler("YX", [joints.angular_deg, joints.orbital_deg], degrees=True).as_matrix()

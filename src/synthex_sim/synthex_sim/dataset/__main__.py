@@ -1,0 +1,98 @@
+"""``generate_dataset``: renders a labelled data set, or finishes an interrupted one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from cm_kinematics.geometry import load_geometry
+
+from synthex_sim.carm.carm import CArm
+from synthex_sim.dataset.contact_sheet import write_contact_sheet
+from synthex_sim.dataset.generate import generate
+from synthex_sim.dataset.reader import open_dataset
+from synthex_sim.dataset.tasks.session import SessionTask
+from synthex_sim.dataset.tasks.task import Task
+from synthex_sim.xray.simulator import XraySimulator
+
+TASKS = {SessionTask.name: SessionTask}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line entry; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"generate_dataset: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="generate_dataset", description=__doc__)
+    parser.add_argument("--task", default="session", help=f"one of {', '.join(TASKS)}")
+    parser.add_argument("--n", type=int, default=2600, help="number of images")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the whole set")
+    parser.add_argument("--out", type=Path, default=Path("data/session"), help="folder of the data set")
+    parser.add_argument("--config-folder", type=Path, default=Path("config"), help="folder with tasks/, carm/ and cm/")
+    parser.add_argument("--carm", default="cios_fusion", help="C-arm profile in CONFIG_FOLDER/carm")
+    parser.add_argument("--cm", default="notched_27", help="manipulator in CONFIG_FOLDER/cm")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    task = _make_task(options)
+    carm = CArm.from_yaml(options.config_folder / "carm" / f"{options.carm}.yaml")
+    progress = _Progress()
+    generate(task, XraySimulator(carm.tube), options.out, options.n, options.seed, progress)
+    progress.close()
+    sheet = options.out / "contact_sheet.png"
+    write_contact_sheet(open_dataset(options.out), sheet)
+    print(f"{options.n} images in {options.out}; a page of them: {sheet}")
+
+
+def _make_task(options: argparse.Namespace) -> Task:
+    if options.task not in TASKS:
+        raise ValueError(f"unknown task '{options.task}'; known: {', '.join(TASKS)}")
+    path = options.config_folder / "tasks" / f"{options.task}.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(f"no configuration for task '{options.task}': {path} does not exist")
+    carm = CArm.from_yaml(options.config_folder / "carm" / f"{options.carm}.yaml")
+    geometry = load_geometry(options.config_folder / "cm" / f"{options.cm}.yaml")
+    return TASKS[options.task](yaml.safe_load(path.read_text()), carm, geometry)
+
+
+class _Progress:
+    """A line with rate and time left: in place on a terminal, every ten seconds elsewhere."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._shown = 0.0
+        self._first: int | None = None
+        self._terminal = sys.stdout.isatty()
+
+    def __call__(self, done: int, count: int) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = done
+        if done < count and now - self._shown < (0.5 if self._terminal else 10.0):
+            return
+        self._shown = now
+        rate = (done - self._first) / max(now - self._start, 1e-9)
+        left = f"{(count - done) / rate:.0f} s left" if rate > 0 else "..."
+        print(f"\rrendered {done}/{count}, {rate:.1f} images/s, {left}   ", end="" if self._terminal else "\n", flush=True)
+
+    def close(self) -> None:
+        if self._terminal:
+            print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,373 @@
+"""carm_node: the simulated C-arm. Publishes what the device would, and what only a simulator knows under ground_truth.
+
+Frames are made in a worker thread; a frame that is due while another is in the making is skipped, counted and told in
+the exposure and in diagnostics. Services answer meanwhile.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cm_kinematics.geometry import load_geometry
+from cm_kinematics.nodes.conversions import pose_message, pose_mm, stamp_message
+from cm_kinematics.nodes.diagnostics import Diagnostics, Latency, Level, Status
+from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
+from cm_kinematics.nodes.spin import run_node
+from cm_kinematics.nodes.transforms import TransformPublisher
+from geometry_msgs.msg import PoseStamped
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Header
+from synthex_msgs.action import Sweep
+from synthex_msgs.msg import CmDetection, CmShape, Exposure, LabelInfo, Landmark2DArray
+from synthex_msgs.srv import Acquire, SetView
+
+from synthex_sim.carm.carm import STANDARD_VIEWS, CArm, CArmJoints
+from synthex_sim.carm.positioner import Positioner, orbit_script
+from synthex_sim.nodes import carm_messages
+from synthex_sim.nodes.image_messages import to_image_msg
+from synthex_sim.nodes.newest_wins import NewestWins
+from synthex_sim.operating_room import OperatingRoom
+from synthex_sim.patient.source import load_patient
+from synthex_sim.xray import radiograph
+from synthex_sim.xray.simulator import PROJECTORS, RENDERERS, XraySimulator
+
+TABLE = (
+    Parameter("patient", str, "phantom:7", "phantom:SEED, path of a NIfTI CT, or none", read_only=True),
+    Parameter("labels", str, "", "path of a label map for the CT, on its grid", read_only=True),
+    Parameter("label_scheme", str, "", "label scheme of that map: a name in label_scheme_folder or a file; empty: the "
+              "project's own ids", read_only=True),
+    Parameter("label_scheme_folder", str, "", "folder with the shipped label schemes", read_only=True),
+    Parameter("device_file", str, REQUIRED, "C-arm profile, one of config/carm/*.yaml", read_only=True),
+    Parameter("cm_device_file", str, REQUIRED, "manipulator, one of config/cm/*.yaml", read_only=True),
+    Parameter("renderer", str, "polychromatic", "X-ray physics", choices=tuple(RENDERERS), read_only=True),
+    Parameter("projector", str, "cpu", "where rays are cast", choices=tuple(PROJECTORS), read_only=True),
+    Parameter("image_size", int, 256, "rows and columns of the images", "px", range=(32, 1536), read_only=True),
+    Parameter("rate_hz", float, 3.0, "frames due per second", "Hz", range=(0.1, 60.0), read_only=True),
+    Parameter("seed", int, 1, "seed of the noise", range=(0, 2**53), read_only=True),
+    Parameter("kvp", float, 0.0, "tube voltage; 0: the device profile's", "kV", range=(0.0, 150.0)),
+    Parameter("mas", float, 0.0, "tube current-time product of a frame; 0: the profile's", "mA s", range=(0.0, 1000.0)),
+    Parameter("noise", bool, True, "whether quanta are counted"),
+    Parameter("manipulator", bool, True, "whether the manipulator on cm/shape is in the beam"),
+    Parameter("ground_truth", bool, True, "whether carm/ground_truth is published", read_only=True),
+    Parameter("table_height_mm", float, 1000.0, "table top over the floor", "mm", range=(500.0, 1500.0), read_only=True),
+    Parameter("reference_height_mm", float, 120.0, "patient's reference point over the table top", "mm",
+              range=(0.0, 400.0), read_only=True),
+    Parameter("aim_offset_mm", list[float], [0.0, 0.0, 0.0], "aim from the reference point, table frame", "mm",
+              length=3, read_only=True),
+    Parameter("source_to_aim_mm", float, 780.0, "from the source to the aim", "mm", range=(200.0, 1000.0),
+              read_only=True),
+    Parameter("script", bool, True, "tour slowly around the aim until the first command", read_only=True),
+    Parameter("script_orbital_deg", list[float], [0.0], "way points of the tour, orbital joint", "deg", read_only=True),
+    Parameter("script_angular_deg", list[float], [0.0], "way points of the tour, angular joint", "deg", read_only=True),
+    Parameter("script_period_s", float, 60.0, "duration of one tour", "s", range=(1.0, 3600.0), read_only=True),
+    Parameter("autostart", bool, False, "configure and activate at once", read_only=True),
+)
+
+_RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+_LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_ANSWER_TIMEOUT_S = 10.0
+
+
+class CArmNode(LifecycleNode):
+    """Parameters in, ``OperatingRoom`` and ``XraySimulator`` called, messages out.
+
+    Raises:
+        ValueError, OSError: parameters or files are wrong (with ``autostart``; else configuring fails with the reason
+            in the log).
+    """
+
+    def __init__(self, parameter_overrides: list[RosParameter] | None = None) -> None:
+        super().__init__("carm_node", parameter_overrides=parameter_overrides)
+        self._parameters = declare(self, TABLE)
+        self._failure: Exception | None = None
+        self._worker: NewestWins | None = None
+        self._shape: tuple[np.ndarray, np.ndarray] | None = None
+        self._active = False
+        if self._parameters["autostart"]:
+            for trigger in (self.trigger_configure, self.trigger_activate):
+                if trigger() != TransitionCallbackReturn.SUCCESS:
+                    raise self._failure or RuntimeError("carm_node did not start")
+
+    # -- lifecycle ------------------------------------------------------------------------------------------------
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the patient, prepares the renderer, makes the interface."""
+        try:
+            self._load()
+        except (ValueError, OSError) as error:
+            self._failure = error
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        self._make_interface()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Starts the exposures."""
+        self._start_ns = self.get_clock().now().nanoseconds
+        self._published = self._skipped = 0
+        self._active = True
+        self._timer = self.create_timer(1.0 / self._parameters["rate_hz"], self._on_timer)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stops the exposures; everything stays loaded."""
+        self._active = False
+        self.destroy_timer(self._timer)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Frees patient and renderer."""
+        self.close()
+        for entity in self._entities:
+            self.destroy_publisher(entity)
+        for service in self._services_made:
+            self.destroy_service(service)
+        self.destroy_subscription(self._shape_subscription)
+        self._sweep.destroy()
+        self._room = self._simulator = None
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """Ends the worker thread."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _load(self) -> None:
+        p = self._parameters
+        carm = CArm.from_yaml(p["device_file"])
+        geometry = load_geometry(p["cm_device_file"])
+        patient = load_patient(p["patient"], p["labels"], p["label_scheme"], p["label_scheme_folder"])
+        size = p["image_size"]
+        self._room = OperatingRoom(
+            carm, patient, geometry, p["table_height_mm"], p["reference_height_mm"], (size, size)
+        )
+        self._simulator = XraySimulator(carm.tube, p["renderer"], p["projector"])
+        aim = self._room.aim_point(p["aim_offset_mm"])
+        script = orbit_script(
+            carm, aim, p["source_to_aim_mm"], p["script_orbital_deg"], p["script_angular_deg"], p["script_period_s"]
+        )
+        self._positioner = Positioner(carm, script(0.0), script if p["script"] else None)
+        self._aim = aim
+        # the first exposure compiles the ray caster and splits the volume: done here, not while the session waits
+        self._simulator.acquire(self._room.scene(None, None), self._room.view(script(0.0)), self._exposure(), 0, 0)
+        where = "an empty room" if patient is None else f"{patient.name}, {' x '.join(map(str, patient.hu.shape))} voxels"
+        self.get_logger().info(f"{carm.name} over {where}; research and simulation only, not a medical device")
+
+    def _make_interface(self) -> None:
+        publish = self.create_publisher
+        self._image = publish(Image, "carm/image_raw", _RELIABLE)
+        self._camera_info = publish(CameraInfo, "carm/camera_info", _RELIABLE)
+        self._exposure_out = publish(Exposure, "carm/exposure", _RELIABLE)
+        self._joint_states = publish(JointState, "carm/joint_states", _RELIABLE)
+        self._measured_cp = publish(PoseStamped, "carm/measured_cp", _RELIABLE)
+        self._entities = [self._image, self._camera_info, self._exposure_out, self._joint_states, self._measured_cp]
+        if self._parameters["ground_truth"]:
+            self._true_mask = publish(Image, "carm/ground_truth/mask", _RELIABLE)
+            self._true_landmarks = publish(Landmark2DArray, "carm/ground_truth/landmarks", _RELIABLE)
+            self._true_cm = publish(CmDetection, "carm/ground_truth/cm", _RELIABLE)
+            self._true_labels = publish(LabelInfo, "carm/ground_truth/label_info", _LATCHED)
+            self._true_labels.publish(carm_messages.label_info_message(self.get_clock().now().to_msg()))
+            self._entities += [self._true_mask, self._true_landmarks, self._true_cm, self._true_labels]
+        self._shape_subscription = self.create_subscription(CmShape, "cm/shape", self._on_shape, 1)
+        waiting = ReentrantCallbackGroup()
+        self._services_made = [
+            self.create_service(Acquire, "carm/acquire", self._on_acquire, callback_group=waiting),
+            self.create_service(SetView, "carm/set_view", self._on_set_view, callback_group=waiting),
+        ]
+        self._sweep = ActionServer(
+            self, Sweep, "carm/sweep", self._on_sweep, callback_group=waiting,
+            goal_callback=lambda _: GoalResponse.ACCEPT if self._active else GoalResponse.REJECT,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+        )
+        self._worker = NewestWins("exposures", self._on_worker_error)
+        self._render_time = Latency()
+        self._transforms = TransformPublisher(self)
+        self._send_static_transforms()
+        self._diagnostics = Diagnostics(self, hardware_id=self._room.carm.name)
+        self._diagnostics.add("exposures", self._report)
+
+    # -- frames ---------------------------------------------------------------------------------------------------
+    def _on_shape(self, message: CmShape) -> None:
+        if message.header.frame_id != "table" or len(message.joint_angles) != self._room.manipulator.joint_count:
+            self.get_logger().warning(
+                f"cm/shape of '{message.device}' in frame '{message.header.frame_id}' with {len(message.joint_angles)} "
+                "joints does not fit this session's manipulator; ignored", throttle_duration_sec=5.0)
+            return
+        self._shape = (pose_mm(message.segments[0]), np.asarray(message.joint_angles))
+
+    def _on_timer(self) -> None:
+        if self._worker.is_idle:
+            self._worker.offer(self._frame(None))
+        else:
+            self._skipped += 1
+
+    def _frame(self, done: Callable[[Image, CameraInfo, Exposure], None] | None, **exposure: float) -> Callable[[], None]:
+        """Samples the scene's state now; the job that comes back renders and publishes it."""
+        started = time.perf_counter()
+        now_ns = self.get_clock().now().nanoseconds
+        joints = self._positioner.joints(self._seconds(now_ns))
+        shape = self._shape if self._parameters["manipulator"] else None
+        settings = self._exposure(**exposure)
+        return lambda: self._expose(now_ns, joints, shape, settings, started, done)
+
+    def _expose(self, now_ns: int, joints: CArmJoints, shape: Any, settings: radiograph.Exposure, started: float,
+                done: Callable[[Image, CameraInfo, Exposure], None] | None) -> None:
+        view = self._room.view(joints)
+        scene = self._room.scene(*(shape or (None, None)))
+        number = self._published + 1
+        seed = self._parameters["seed"]
+        image, annotation = self._simulator.acquire(scene, view, settings, seed, number)
+        header = Header(stamp=stamp_message(now_ns), frame_id=carm_messages.OPTICAL_FRAME)
+        exposure = carm_messages.exposure_message(view, self._room.carm, image, header, self._parameters["renderer"],
+                                                  self._parameters["projector"], seed)
+        exposure.frame_counter = self._published = number
+        exposure.frames_skipped = self._skipped
+        exposure.render_seconds = time.perf_counter() - started
+        self._render_time.add(exposure.render_seconds)
+        info = carm_messages.camera_info_message(view, header)
+        message = to_image_msg(image.counts, header, "mono16")
+        self._publish_pose(joints, header.stamp)
+        if self._parameters["ground_truth"]:
+            self._true_mask.publish(to_image_msg(annotation.mask, header, "mono8"))
+            self._true_landmarks.publish(carm_messages.landmarks_message(annotation, header))
+            self._true_cm.publish(carm_messages.cm_message(annotation, header))
+        self._exposure_out.publish(exposure)
+        self._camera_info.publish(info)
+        self._image.publish(message)
+        if done is not None:
+            done(message, info, exposure)
+
+    def _exposure(self, kvp: float = 0.0, mas: float = 0.0) -> radiograph.Exposure:
+        p = self._parameters
+        carm = self._room.carm
+        return radiograph.Exposure(kvp or p["kvp"] or carm.tube.kvp, mas or p["mas"] or carm.mas, p["noise"])
+
+    def _publish_pose(self, joints: CArmJoints, stamp: Any) -> None:
+        carm = self._room.carm
+        self._joint_states.publish(carm_messages.joints_message(joints, stamp))
+        base, isocenter, source = carm.base_pose(joints), carm.isocenter_pose(joints), carm.source_pose(joints)
+        measured = PoseStamped(header=Header(stamp=stamp, frame_id="world"), pose=pose_message(source))
+        self._measured_cp.publish(measured)
+        self._transforms.send(
+            stamp,
+            ("world", "carm_base", base),
+            ("carm_base", "carm_isocenter", np.linalg.inv(base) @ isocenter),
+            ("carm_isocenter", carm_messages.OPTICAL_FRAME, np.linalg.inv(isocenter) @ source),
+        )
+
+    def _send_static_transforms(self) -> None:
+        detector = np.eye(4)
+        detector[2, 3] = self._room.carm.source_to_detector_mm
+        self._transforms.send_static(
+            self.get_clock().now().to_msg(),
+            ("world", "table", self._room.table_pose),
+            ("table", "ct_lps", self._room.patient_in_table),
+            (carm_messages.OPTICAL_FRAME, "carm_detector", detector),
+        )
+
+    def _seconds(self, now_ns: int) -> float:
+        return (now_ns - self._start_ns) * 1e-9
+
+    def _now_s(self) -> float:
+        return self._seconds(self.get_clock().now().nanoseconds)
+
+    def _on_worker_error(self, error: Exception) -> None:
+        self._skipped += 1
+        self.get_logger().error(f"a frame could not be made: {error}", throttle_duration_sec=1.0)
+
+    def _report(self) -> Status:
+        values = {"published": self._published, "skipped": self._skipped, **self._render_time.values("render")} \
+            if self._active else {}
+        due = values.get("published", 0) + values.get("skipped", 0)
+        late = due > 0 and values["skipped"] > 0.05 * due
+        return Status(Level.WARN if late else Level.OK, "frames are skipped" if late else "exposing", values)
+
+    # -- commands -------------------------------------------------------------------------------------------------
+    def _on_acquire(self, request: Acquire.Request, response: Acquire.Response) -> Acquire.Response:
+        if not self._active:
+            response.message = "carm_node is not active"
+            return response
+        ready = threading.Event()
+
+        def done(image: Image, info: CameraInfo, exposure: Exposure) -> None:
+            response.image, response.camera_info, response.exposure = image, info, exposure
+            ready.set()
+
+        try:
+            self._worker.offer(self._frame(done, kvp=request.kvp, mas=request.mas))
+        except ValueError as error:
+            response.message = str(error)
+            return response
+        response.success = ready.wait(_ANSWER_TIMEOUT_S)
+        response.message = "" if response.success else "no image within 10 s; see the log of carm_node"
+        return response
+
+    def _on_set_view(self, request: SetView.Request, response: SetView.Response) -> SetView.Response:
+        try:
+            if not self._active:
+                raise ValueError("carm_node is not active")
+            now = self._now_s()
+            target = self._named_view(request.view, request.joints, self._positioner.joints(now))
+            time.sleep(self._positioner.move(target, now))
+            response.success = True
+        except ValueError as error:
+            response.message = str(error)
+        if self._active:
+            joints = self._positioner.joints(self._now_s())
+            response.joints = carm_messages.joints_message(joints, self.get_clock().now().to_msg())
+        return response
+
+    def _named_view(self, name: str, joints: JointState, present: CArmJoints) -> CArmJoints:
+        if not name:
+            return carm_messages.joints_from_message(joints, present)
+        if name not in STANDARD_VIEWS:
+            raise ValueError(f"unknown view '{name}'; known: {', '.join(STANDARD_VIEWS)}")
+        return self._room.carm.aim(self._aim, self._parameters["source_to_aim_mm"], *STANDARD_VIEWS[name])
+
+    def _on_sweep(self, goal: Any) -> Sweep.Result:
+        result, before = Sweep.Result(), self._published
+        try:
+            present = self._positioner.joints(self._now_s())
+            start = carm_messages.joints_from_message(goal.request.start, present)
+            end = carm_messages.joints_from_message(goal.request.end, start)
+            self._room.carm.check_limits(end)
+            time.sleep(self._positioner.move(start, self._now_s()))
+            self._positioner.move(end, self._now_s(), goal.request.duration)
+        except ValueError as error:
+            result.message = str(error)
+            goal.abort()
+            return result
+        while self._active and self._positioner.is_moving(now := self._now_s()):
+            if goal.is_cancel_requested:
+                self._positioner.stop(now)
+                goal.canceled()
+                result.message = "cancelled"
+                break
+            joints = carm_messages.joints_message(self._positioner.joints(now), self.get_clock().now().to_msg())
+            goal.publish_feedback(Sweep.Feedback(progress=self._positioner.progress(now), joints=joints))
+            time.sleep(0.05)
+        else:
+            result.success = True
+            goal.succeed()
+        result.frames_published = self._published - before
+        return result
+
+
+def main() -> int:
+    """Entry point of the executable ``carm_node``."""
+    return run_node(CArmNode, "carm_node", threads=4)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

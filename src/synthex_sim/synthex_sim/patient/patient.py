@@ -1,0 +1,77 @@
+"""Patient: a CT volume, what its voxels are, and its named 3D landmarks, in one LPS millimetre frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Mapping
+
+import numpy as np
+
+from synthex_sim import anatomy
+
+
+@dataclass(frozen=True, eq=False)
+class Patient:
+    """One patient.
+
+    Attributes:
+        name: what to call it in logs and reports; never a person's name or id.
+        hu: (I, J, K) int16, Hounsfield units, indexed [i, j, k].
+        affine: (4, 4) float64, voxel index (i, j, k) -> patient LPS millimetres; voxel centres at integers.
+        labels: (I, J, K) uint8 of ``anatomy`` ids on the same grid, or None where nothing was segmented.
+        landmarks: name -> (3,) LPS millimetres; names as in ``anatomy.HIP_LANDMARKS``; may be empty.
+    """
+
+    name: str
+    hu: np.ndarray
+    affine: np.ndarray
+    labels: np.ndarray | None = None
+    landmarks: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.hu.ndim != 3 or 0 in self.hu.shape:
+            raise ValueError(f"a patient needs a non-empty 3D volume, got shape {self.hu.shape}")
+        if self.hu.dtype != np.int16:
+            raise ValueError(f"Hounsfield units are kept as int16, got {self.hu.dtype}")
+        affine = np.array(self.affine, dtype=np.float64)
+        if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-12:
+            raise ValueError("the affine must be a finite, invertible 4x4 matrix")
+        if self.labels is not None and (self.labels.shape != self.hu.shape or self.labels.dtype != np.uint8):
+            raise ValueError(
+                f"labels must be uint8 on the volume's grid {self.hu.shape}, got {self.labels.dtype} {self.labels.shape}"
+            )
+        object.__setattr__(self, "affine", affine)
+        object.__setattr__(
+            self,
+            "landmarks",
+            MappingProxyType({k: np.asarray(v, dtype=np.float64).reshape(3) for k, v in self.landmarks.items()}),
+        )
+
+    @property
+    def spacing_mm(self) -> np.ndarray:
+        """(3,) voxel size along i, j, k in millimetres."""
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    @property
+    def center(self) -> np.ndarray:
+        """(3,) LPS millimetres of the volume's middle."""
+        middle = (np.array(self.hu.shape) - 1) / 2
+        return self.affine[:3, :3] @ middle + self.affine[:3, 3]
+
+    def reference_point(self) -> np.ndarray:
+        """(3,) LPS millimetres: where a C-arm is aimed by default.
+
+        The mean of GSN and SPS of both sides as in the paper's hip task where these landmarks exist; else the middle
+        of the bounding box of both hemipelves; else the middle of the volume.
+        """
+        names = ("GSN-l", "GSN-r", "SPS-l", "SPS-r")
+        if all(n in self.landmarks for n in names):
+            return np.mean([self.landmarks[n] for n in names], axis=0)
+        if self.labels is not None:
+            hips = np.isin(self.labels, (anatomy.LEFT_HEMIPELVIS, anatomy.RIGHT_HEMIPELVIS))
+            if hips.any():
+                index = [np.flatnonzero(hips.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+                middle = np.array([(i[0] + i[-1]) / 2 for i in index])
+                return self.affine[:3, :3] @ middle + self.affine[:3, 3]
+        return self.center

@@ -1,0 +1,51 @@
+"""Where a patient comes from: ``phantom:SEED`` or the path of a CT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from synthex_sim.patient.nifti import load_nifti_patient
+from synthex_sim.patient.patient import Patient
+from synthex_sim.patient.phantom import make_phantom
+
+_NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+
+def load_patient(source: str, labels: str = "", label_scheme: str = "", scheme_folder: str = "") -> Patient | None:
+    """Makes or loads the patient that a user named.
+
+    Args:
+        source: ``phantom:SEED``, ``none`` for an empty room, or the path of a NIfTI CT.
+        labels: path of a label map for a CT, or empty.
+        label_scheme: path of a label scheme, or the name of one in ``scheme_folder``, or empty.
+        scheme_folder: the folder with the shipped schemes.
+
+    Raises:
+        FileNotFoundError: a file does not exist.
+        ValueError: the source cannot be understood or its file is unfit; the message says why.
+    """
+    if source == "none":
+        return None
+    if source.startswith("phantom:"):
+        seed = source.removeprefix("phantom:")
+        if not seed.isdecimal():
+            raise ValueError(f"patient '{source}': a phantom is named by a whole number, for example phantom:7")
+        if labels:
+            raise ValueError(f"patient '{source}' has labels of its own; LABELS goes with a CT")
+        return make_phantom(int(seed))
+    if not Path(source).exists():
+        raise FileNotFoundError(f"patient {source} does not exist; give a NIfTI CT, phantom:SEED or none")
+    if not source.endswith(_NIFTI_SUFFIXES):
+        raise ValueError(f"patient {source}: CTs are read from NIfTI files ({', '.join(_NIFTI_SUFFIXES)})")
+    return load_nifti_patient(source, labels or None, _scheme_path(label_scheme, scheme_folder))
+
+
+def _scheme_path(name: str, folder: str) -> Path | None:
+    if not name:
+        return None
+    candidates = [Path(name), Path(folder) / f"{name}.yaml"]
+    for path in candidates:
+        if path.is_file():
+            return path
+    known = sorted(p.stem for p in Path(folder).glob("*.yaml"))
+    raise FileNotFoundError(f"label scheme '{name}' is neither a file nor one of {', '.join(known)}")
