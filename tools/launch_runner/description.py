@@ -15,7 +15,7 @@ from .yaml_entity import Entity
 
 _NAMESPACE = "ros_namespace"  # where launch_ros keeps the pushed namespace
 # SIGINT to SIGTERM to SIGKILL within 5 s in all. The names are those of `launch`, whose own defaults are 5 s each.
-_TIMEOUTS = {"sigterm_timeout": "3.5", "sigkill_timeout": "1.0"}
+_TIMEOUTS = {"sigterm_timeout": "3.2", "sigkill_timeout": "1.0"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Description:
 
     processes: list[Process] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
-    sigterm_timeout_s: float = 3.5
+    sigterm_timeout_s: float = 3.2
     sigkill_timeout_s: float = 1.0
 
 

@@ -70,6 +70,8 @@ class Supervisor:
         while self._running:
             self._wait()
         self._kill_leftovers()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # one more Ctrl-C while Python itself ends changes nothing
         for failure in self._failures:
             self._console.say(failure, level="ERROR")
         if self._interrupt is not None:

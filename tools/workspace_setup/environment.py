@@ -14,14 +14,16 @@ def cache_folder(root, environ):
     named = environ.get("SYNTHEX_CACHE_DIR")
     if named:
         return os.path.abspath(named)
-    home = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME") or "/nonexistent", ".cache")
-    folder = os.path.join(home, "synthex-ros")
-    try:
-        os.makedirs(folder, exist_ok=True)
-        if os.access(folder, os.W_OK | os.X_OK):
-            return folder
-    except OSError:
-        pass
+    home = environ.get("HOME")
+    caches = environ.get("XDG_CACHE_HOME") or (home and os.path.join(home, ".cache"))
+    if caches:
+        folder = os.path.join(caches, "synthex-ros")
+        try:
+            os.makedirs(folder, exist_ok=True)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return folder
+        except OSError:
+            pass
     return os.path.join(root, ".venv", "cache")
 
 

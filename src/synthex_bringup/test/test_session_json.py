@@ -139,9 +139,11 @@ def test_manipulator_figures_tell_missed_from_false(tmp_path):
     assert cm["dice"] == 0.5  # 1 where found, 0 where missed
     assert cm["detection_rate"] == 0.5
     assert cm["false_detections"] == 1
-    assert cm["tip"]["px"] == {"mean": 2.0, "p50": 2.0, "p95": 2.0, "count": 1}
-    assert cm["tip"]["detector_mm"]["p50"] == 1.0 and cm["tip"]["isocenter_mm"]["p50"] == 0.5
-    assert cm["base"]["px"]["p50"] == 0.0
+    tip = cm["tip"]["error"]
+    assert tip["px"] == {"mean": 2.0, "p50": 2.0, "p95": 2.0, "count": 1}
+    assert tip["detector_mm"]["p50"] == 1.0 and tip["isocenter_mm"]["p50"] == 0.5
+    assert cm["base"]["error"]["px"]["p50"] == 0.0
+    assert (cm["tip"]["in_image"], cm["tip"]["activated"], cm["tip"]["false_activations"]) == (2, 1, 1)
 
 
 def test_without_ground_truth_accuracy_is_null_and_the_rest_stands(tmp_path):

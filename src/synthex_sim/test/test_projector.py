@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cm_kinematics.joint_spline import joint_angles
 from cm_kinematics.solid import TubePieces
-from conftest import AIM, on_table, water_box
+from sim_worlds import AIM, on_table, water_box
 from scipy.spatial.transform import Rotation
 
 from synthex_sim.carm.carm import TubeSettings

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cm_kinematics.joint_spline import joint_angles
-from conftest import AIM, on_table, paint_ball, water_box
+from sim_worlds import AIM, on_table, paint_ball, water_box
 from scipy.spatial.transform import Rotation
 
 from synthex_sim import anatomy

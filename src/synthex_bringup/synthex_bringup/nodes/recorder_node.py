@@ -263,17 +263,21 @@ class RecorderNode(Node):
 
     def _wait(self, now_s: float) -> None:
         """While nodes are starting."""
+        self._announce(now_s)
         silent = self._gate.silent
-        for name in (name for name in self._values["wait_for"] if name in self._topics and name not in silent):
-            if name not in self._announced:
-                self._announced.add(name)
-                self.terminal.say(f"{who_publishes(name)} is there after {now_s - self._started_s:.0f} s")
         limit_s = self._values["startup_timeout_s"]
         if limit_s and now_s - self._started_s > limit_s:
             told = "; ".join(self._what_is_missing(name) for name in silent)
             self._stop(Ending("startup timeout", f"the session did not start within {limit_s:g} s: {told}"))
             return
         self.terminal.show(f"waiting for {', '.join(who_publishes(name) for name in silent)}")
+
+    def _announce(self, now_s: float) -> None:
+        """Say which of the nodes waited for have begun to speak."""
+        for name in self._values["wait_for"]:
+            if name in self._topics and name not in self._gate.silent and name not in self._announced:
+                self._announced.add(name)
+                self.terminal.say(f"{who_publishes(name)} is there after {now_s - self._started_s:.0f} s")
 
     def _what_is_missing(self, name: str) -> str:
         running = self.count_publishers(self._topics[name].resolved) > 0
@@ -283,6 +287,7 @@ class RecorderNode(Node):
         """While the session runs."""
         if self._began_s is None:
             self._began_s = now_s
+            self._announce(now_s)
             self.terminal.say(f"session begins after {now_s - self._started_s:.0f} s of starting")
         frames, duration_s = self._values["frames"], self._values["duration_s"]
         now_ns = time.time_ns()
@@ -366,7 +371,6 @@ class RecorderNode(Node):
         self.terminal.say(f"bag:    {self.run.bag}")
         if self._values["report"]:
             self.terminal.say(f"report: {self.run.path / REPORT}")
-        self.terminal.say(DISCLAIMER)
         return True
 
 

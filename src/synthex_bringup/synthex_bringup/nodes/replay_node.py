@@ -65,7 +65,6 @@ class ReplayNode(Node):
         self._replayed: set[int] = set()
         self._answered: set[int] = set()
         self._last_answer_s = 0.0
-        self._refuse_live_camera()
         self._publishers_by_name: dict[str, Publisher] = {
             name: self.create_publisher(message_class(source.msgtype), name, self._qos(source))
             for name, source in self._sources.items()
@@ -84,11 +83,9 @@ class ReplayNode(Node):
 
     def _refuse_live_camera(self) -> None:
         """Two sources of images on one topic would mix two sessions."""
-        deadline_s = time.monotonic() + 1.0  # discovery of what runs on this host
-        while time.monotonic() < deadline_s:
-            if others := self.get_publishers_info_by_topic(self.resolve_topic_name(IMAGE)):
-                raise ReplayError(f"{IMAGE} is published by {others[0].node_name} already: end that session first")
-            time.sleep(0.1)
+        for other in self.get_publishers_info_by_topic(self.resolve_topic_name(IMAGE)):
+            if (other.node_name, other.node_namespace) != (self.get_name(), self.get_namespace()):
+                raise ReplayError(f"{IMAGE} is published by {other.node_name} already: end that session first")
 
     def _take(self, data: bytes) -> None:
         stamp_ns = stamp_of(data)
@@ -105,7 +102,7 @@ class ReplayNode(Node):
 
         Raises:
             BagError: the bag is damaged on the way.
-            ReplayError: nobody listens.
+            ReplayError: nobody listens, or somebody else sends images.
         """
         self._await_perception(executor)
         total = self._sources[IMAGE].msgcount
@@ -138,11 +135,13 @@ class ReplayNode(Node):
         limit_s = self._values["startup_timeout_s"]
         deadline_s = time.monotonic() + limit_s
         while True:
+            self._refuse_live_camera()
             listens = self._publishers_by_name[IMAGE].get_subscription_count() > 0
             answers = self.count_publishers(self.resolve_topic_name(CM)) > 0
             if listens and answers:
                 # Matched here does not yet mean matched there.
                 self._spin_until(executor, time.monotonic() + 0.5)
+                self._refuse_live_camera()
                 return
             if time.monotonic() > deadline_s:
                 what = f"nobody subscribes to {IMAGE}" if not listens else f"nobody publishes {CM}"

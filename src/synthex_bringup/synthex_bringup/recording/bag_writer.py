@@ -13,7 +13,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -141,7 +141,11 @@ class BagWriter:
             self._changed.notify()
         self._thread.join()
         assert self._summary is not None
-        return self._summary
+        kept = self._summary.messages
+        with self._changed:
+            received = self._accepted + self._refused
+        lost = {topic: count - kept.get(topic, 0) for topic, count in received.items() if count > kept.get(topic, 0)}
+        return replace(self._summary, lost=dict(sorted(lost.items())))
 
     # -- the thread -----------------------------------------------------------------------------------------------
     def _run(self) -> None:
@@ -149,7 +153,8 @@ class BagWriter:
             while (item := self._next()) is not None:
                 self._write(item)
             self._writer.close()
-            summary = self._account({c.topic: self._writer.counts[c.id] for c in self._writer.connections}, "", True)
+            kept = {connection.topic: self._writer.counts[connection.id] for connection in self._writer.connections}
+            summary = BagSummary(dict(sorted(kept.items())))
         except Exception as error:  # whatever stops the writing must reach the node as a sentence, not die with a thread
             summary = self._rescue(error)
         with suppress(OSError):
@@ -185,15 +190,9 @@ class BagWriter:
         with suppress(Exception):
             self._writer.abort()
         try:
-            return self._account(repair_bag(self.bag).messages, reason, True)
+            return BagSummary(dict(sorted(repair_bag(self.bag).messages.items())), failure=reason)
         except (OSError, UnrepairableBag) as second:
-            return self._account({}, f"{reason}; the bag could not be closed either: {second}", False)
-
-    def _account(self, kept: dict[str, int], failure: str, readable: bool) -> BagSummary:
-        with self._changed:
-            received = self._accepted + self._refused
-        lost = {topic: count - kept.get(topic, 0) for topic, count in received.items() if count > kept.get(topic, 0)}
-        return BagSummary(dict(sorted(kept.items())), dict(sorted(lost.items())), failure, readable)
+            return BagSummary(failure=f"{reason}; the bag could not be closed either: {second}", readable=False)
 
 
 def _reserve_space(folder: Path, size: int) -> BinaryIO:

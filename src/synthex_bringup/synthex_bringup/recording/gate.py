@@ -88,7 +88,8 @@ class SessionGate:
                 self._last_image_ns = message.stamp_ns
             return [message] if message.latched else []
         # The frame that is arriving now is the first: parts of it may have come before the image.
-        self._after_ns = self._last_image_ns
+        image_ns = message.stamp_ns if message.topic == IMAGE else None
+        self._after_ns = image_ns - 1 if image_ns is not None else self._last_image_ns
         held = list(self._held) if message.topic in PER_IMAGE else [*self._held, message]
         self._held.clear()
         return self._admit(held)

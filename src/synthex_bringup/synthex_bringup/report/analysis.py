@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR, MANIPULATOR_LANDMARKS
@@ -127,13 +127,14 @@ def cm_dice(frame: Frame) -> float | None:
 
 def hip_errors_px(frame: Frame) -> list[float]:
     """Distances of the hip landmarks that are inside the image and were found, pixels."""
-    names = [name for name in frame.true_landmarks or {} if name not in MANIPULATOR_LANDMARKS]
-    return [error for name in names if (error := _landmark_error(frame, name)) is not None]
+    found, true = frame.landmarks or {}, frame.true_landmarks or {}
+    errors = [distance_px(found.get(name), true[name]) for name in true if name not in MANIPULATOR_LANDMARKS]
+    return [error for error in errors if error is not None]
 
 
 def tip_error_px(frame: Frame) -> float | None:
     """Distance of the manipulator's tip from the truth, pixels; None where it is outside or was not found."""
-    return _manipulator_error(frame, lambda cm: cm.tip)
+    return distance_px(frame.cm.tip, frame.true_cm.tip) if frame.cm and frame.true_cm else None
 
 
 def hip_accuracy(answered: Sequence[Frame]) -> HipAccuracy | None:
@@ -164,8 +165,8 @@ def cm_accuracy(answered: Sequence[Frame]) -> CmAccuracy | None:
         frames=len(known),
         frames_with_manipulator=len(present),
         dice=mean_or_none(value for frame in present if (value := cm_dice(frame)) is not None),
-        base=point_error(_scaled(known, lambda frame: _manipulator_error(frame, lambda cm: cm.base))),
-        tip=point_error(_scaled(known, tip_error_px)),
+        base=_accuracy_of((frame, frame.true_cm.base, frame.cm.base) for frame in known),
+        tip=_accuracy_of((frame, frame.true_cm.tip, frame.cm.tip) for frame in known),
         detection_rate=found / len(present) if present else None,
         false_detections=sum(1 for frame in known if frame.cm.detected and not frame.true_cm.detected),
     )
@@ -205,13 +206,18 @@ def _structure(frames: Iterable[Frame], name: str) -> StructureDice:
 
 
 def _landmark_accuracy(frames: Sequence[Frame], names: Sequence[str]) -> LandmarkAccuracy:
-    pairs = [
+    return _accuracy_of(
         (frame, frame.true_landmarks[name], (frame.landmarks or {}).get(name))
         for frame in frames
         if frame.true_landmarks is not None
         for name in names
         if name in frame.true_landmarks
-    ]
+    )
+
+
+def _accuracy_of(pairs: Iterable[tuple[Frame, Point, Point | None]]) -> LandmarkAccuracy:
+    """Of (frame, true point, found point)."""
+    pairs = list(pairs)
     in_image = sum(1 for _, true, _ in pairs if true.visible)
     activated = sum(1 for _, true, found in pairs if true.visible and _is_visible(found))
     errors = [(distance_px(found, true), frame.scale) for frame, true, found in pairs]
@@ -222,20 +228,6 @@ def _landmark_accuracy(frames: Sequence[Frame], names: Sequence[str]) -> Landmar
         activated=activated,
         false_activations=sum(1 for _, true, found in pairs if _is_visible(found) and not true.visible),
     )
-
-
-def _landmark_error(frame: Frame, name: str) -> float | None:
-    return distance_px((frame.landmarks or {}).get(name), (frame.true_landmarks or {}).get(name))
-
-
-def _manipulator_error(frame: Frame, point: Callable[..., Point]) -> float | None:
-    if frame.cm is None or frame.true_cm is None:
-        return None
-    return distance_px(point(frame.cm), point(frame.true_cm))
-
-
-def _scaled(frames: Iterable[Frame], error: Callable[[Frame], float | None]):
-    return [(value, frame.scale) for frame in frames if (value := error(frame)) is not None]
 
 
 def _is_visible(point: Point | None) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _WIDTH, _HEIGHT = 1120, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 150, 14, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 96, 14, 40
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,12 @@ class Series:
     Attributes:
         name: for the legend.
         colour: CSS colour.
-        points: (seconds, value) in the order of time.
-        line: join the points; False draws dots only.
+        points: (seconds, value) in the order of time; the line breaks where the value is None.
     """
 
     name: str
     colour: str
-    points: Sequence[tuple[float, float]]
-    line: bool = True
+    points: Sequence[tuple[float, float | None]]
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,11 @@ def line_chart(
         top: upper end of the value axis; default: a round number above the largest value.
         span_s: right end of the time axis; default: the last point.
     """
-    values = [value for one in series for _, value in one.points] + [level.value for level in levels]
-    times = [second for one in series for second, _ in one.points]
-    if not times:
+    known = [(second, value) for one in series for second, value in one.points if value is not None]
+    if not known:
         return ""
+    values = [value for _, value in known] + [level.value for level in levels]
+    times = [second for second, _ in known]
     frame = _Frame(max(span_s or 0.0, max(times), 1e-3), top or _round_up(max(max(values), 1e-6)))
     parts = [
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(title)}">',
@@ -102,13 +101,16 @@ class _Frame:
 
 
 def _draw_series(frame: _Frame, one: Series) -> list[str]:
-    spots = [(frame.x(second), frame.y(value)) for second, value in one.points]
-    parts = []
-    if one.line and len(spots) > 1:
-        path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in spots)
-        parts.append(f'<path d="{path}" fill="none" stroke="{one.colour}" stroke-width="1.6" stroke-linejoin="round"/>')
-    radius = 1.6 if one.line else 2.4
-    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{one.colour}"/>' for x, y in spots]
+    parts, run = [], []
+    for second, value in [*one.points, (0.0, None)]:
+        if value is not None:
+            run.append(f"{frame.x(second):.1f} {frame.y(value):.1f}")
+            parts.append(f'<circle cx="{frame.x(second):.1f}" cy="{frame.y(value):.1f}" r="1.6" fill="{one.colour}"/>')
+            continue
+        if len(run) > 1:
+            path = f"M{'L'.join(run)}"
+            parts.append(f'<path d="{path}" fill="none" stroke="{one.colour}" stroke-width="1.6" stroke-linejoin="round"/>')
+        run = []
     return parts
 
 
@@ -131,10 +133,13 @@ def _draw_levels(frame: _Frame, levels: Sequence[Level]) -> list[str]:
 
 def _legend(series: Sequence[Series]) -> list[str]:
     parts = []
-    for number, one in enumerate(one for one in series if one.points):
-        x = _LEFT + 6 + 190 * number
+    x = _LEFT + 6
+    for one in series:
+        if all(value is None for _, value in one.points):
+            continue
         parts.append(f'<circle cx="{x}" cy="{_HEIGHT - 8}" r="4" fill="{one.colour}"/>')
         parts.append(f'<text x="{x + 10}" y="{_HEIGHT - 4}">{html.escape(one.name)}</text>')
+        x += 40 + 7 * len(one.name)  # about the width of the words
     return parts
 
 

@@ -6,13 +6,13 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from synthex_sim.anatomy import LABEL_NAMES
+from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR, MANIPULATOR_LANDMARKS
 
 from .analysis import answer_latency_ms, cm_dice, hip_dice, hip_errors_px, tip_error_px
 from .charts import Level, Series, line_chart
 from .frames import SessionFrames
 from .pictures import LABEL_COLOURS, UNKNOWN_COLOUR, FramePicture
-from .session import ErrorStatistics, PointError, Session
+from .session import ErrorStatistics, LandmarkAccuracy, PointError, Session
 
 NOTHING = "–"
 _BLUE, _ORANGE, _PINK, _GREY = "#0b5cad", "#c77700", "#c2185b", "#5b6675"
@@ -111,7 +111,7 @@ def _key_figures(session: Session) -> str:
             ),
         ]
     if session.cm is not None:
-        tip = session.cm.tip
+        tip = session.cm.tip.error
         cards += [
             _card(
                 "Manipulator, Dice",
@@ -169,8 +169,8 @@ def _caption(picture: FramePicture, first_ns: int) -> str:
     if (value := cm_dice(frame)) is not None:
         parts.append(f"manipulator Dice {value:.2f}")
     if (error := tip_error_px(frame)) is not None:
-        millimetres = f" ({error * frame.scale.pixel_spacing_mm:.1f} mm at the detector)" if frame.scale else ""
-        parts.append(f"tip {error:.1f} px off{millimetres}")
+        millimetres = f", {error * frame.scale.pixel_spacing_mm:.1f} detector mm" if frame.scale else ""
+        parts.append(f"tip error {error:.1f} px{millimetres}")
     elif frame.true_cm is not None and frame.true_cm.detected and frame.cm is not None and not frame.cm.detected:
         parts.append("manipulator not found")
     return " · ".join(parts)
@@ -181,23 +181,25 @@ def _over_time(session: Session, read: SessionFrames) -> str:
         return ""
     start, span = read.frames[0].stamp_ns, (read.frames[-1].stamp_ns - read.frames[0].stamp_ns) * 1e-9
 
-    def over(value, frames) -> list[tuple[float, float]]:
-        return [((f.stamp_ns - start) * 1e-9, v) for f in frames if (v := value(f)) is not None]
+    def over(value) -> list[tuple[float, float | None]]:
+        return [((frame.stamp_ns - start) * 1e-9, value(frame)) for frame in read.frames]
 
-    answered = [frame for frame in read.frames if read.answered(frame)]
+    def if_answered(value):
+        return lambda frame: value(frame) if read.answered(frame) else None
+
     stage = session.latency_ms["end_to_end"]
     levels = [Level(f"{name} {value:.0f} ms", _BLUE, value) for name, value in (("p50", stage.p50), ("p95", stage.p95))
               if value is not None]
     latency = line_chart(
         [
-            Series("scene sampled → detection", _BLUE, over(lambda f: answer_latency_ms(f)[1], answered)),
-            Series("image → detection", _ORANGE, over(lambda f: answer_latency_ms(f)[0], answered)),
-            Series("rendering", _GREY, over(lambda f: f.exposure.render_ms if f.exposure else None, read.frames)),
+            Series("scene sampled → detection", _BLUE, over(if_answered(lambda f: answer_latency_ms(f)[1]))),
+            Series("image → detection", _ORANGE, over(if_answered(lambda f: answer_latency_ms(f)[0]))),
+            Series("rendering", _GREY, over(lambda f: f.exposure.render_ms if f.exposure else None)),
         ],
         unit="ms", title="latency of each frame over time", levels=levels, span_s=span,
     )
     overlap = line_chart(
-        [Series("hip", _BLUE, over(hip_dice, answered)), Series("manipulator", _PINK, over(cm_dice, answered))],
+        [Series("hip", _BLUE, over(if_answered(hip_dice))), Series("manipulator", _PINK, over(if_answered(cm_dice)))],
         unit="", title="Dice of each frame over time", top=1.0, span_s=span,
     )
 
@@ -210,8 +212,8 @@ def _over_time(session: Session, read: SessionFrames) -> str:
 
     errors = line_chart(
         [
-            Series("hip landmarks, frame's median", _BLUE, over(in_mm(hip_median), answered)),
-            Series("manipulator tip", _PINK, over(in_mm(tip_error_px), answered)),
+            Series("hip landmarks, frame's median", _BLUE, over(if_answered(in_mm(hip_median)))),
+            Series("manipulator tip", _PINK, over(if_answered(in_mm(tip_error_px)))),
         ],
         unit="mm", title="errors of each frame over time", span_s=span,
     )
@@ -229,7 +231,7 @@ def _accuracy(session: Session) -> str:
             for name, one in (session.hip.structures if session.hip is not None else {}).items()
         ]
         if session.cm is not None:
-            manipulator = LABEL_NAMES[-1]
+            manipulator = LABEL_NAMES[MANIPULATOR]
             rows.append(
                 [
                     _swatch(manipulator) + _text(_words(manipulator)),
@@ -238,18 +240,21 @@ def _accuracy(session: Session) -> str:
                 ]
             )
         tables.append("<h3>Dice by structure</h3>" + _table(["structure", "Dice", "frames that show it"], rows, 1))
-    points: list[tuple[str, PointError, str, str]] = []
+    points: dict[str, LandmarkAccuracy] = {}
     if session.cm is not None:
-        points += [("CM-base", session.cm.base, NOTHING, ""), ("CM-tip", session.cm.tip, NOTHING, "")]
+        points |= dict(zip(MANIPULATOR_LANDMARKS, (session.cm.base, session.cm.tip), strict=True))
     if session.hip is not None:
-        for name, one in session.hip.landmarks_by_name.items():
-            points.append((name, one.error, f"{one.activated} / {one.in_image}", str(one.false_activations)))
-    if points:
+        points |= session.hip.landmarks_by_name
+    seen = {name: one for name, one in points.items() if one.in_image or one.false_activations}
+    if seen:
         rows = [
-            [_text(name), *_error_cells(error), found, false or NOTHING] for name, error, found, false in points
+            [_text(name), *_error_cells(one.error), f"{one.activated} / {one.in_image}", str(one.false_activations)]
+            for name, one in seen.items()
         ]
         heads = ["point", "px", "detector mm", "isocentre mm", "found / in view", "false"]
-        tables.append("<h3>Points, median error</h3>" + _table(heads, rows, 1))
+        unseen = [name for name in points if name not in seen]
+        note = f'<p class="note">Never in view: {_text(", ".join(unseen))}.</p>' if unseen else ""
+        tables.append("<h3>Points, median error</h3>" + _table(heads, rows, 1) + note)
     if not tables:
         return ""
     return (
@@ -304,11 +309,11 @@ def _recording(session: Session) -> str:
         "<h2>Recording</h2>"
         f'<div class="columns"><div><h3>Messages by topic</h3>{_table(["topic", "in the bag", "lost"], rows, 1)}</div>'
         f"<div><h3>Ran on</h3>{_facts(facts)}"
-        f'<h3>Open the bag</h3><p><a href="{_text(session.bag)}/">{_text(session.bag)}/</a> is a rosbag2 bag (MCAP). '
-        "In this report's folder:</p>"
-        f"<pre>ros2 bag info {_text(session.bag)}\nmake replay BAG=.</pre>"
-        '<p class="note">or in Python, without ROS: <code>rosbags.rosbag2.Reader</code>; it also opens in Foxglove '
-        "and Rerun.</p></div></div>"
+        f'<h3>Open the bag</h3><p><a href="{_text(session.bag)}/">{_text(session.bag)}/</a>, in this report\'s folder, is a '
+        "rosbag2 bag (MCAP, metadata version 9) that carries all message definitions.</p>"
+        f"<pre>ros2 bag info {_text(session.bag)}</pre>"
+        '<p class="note">In Python, without ROS: <code>rosbags.rosbag2.Reader</code>. To perception again, from the '
+        "repository: <code>make replay BAG=</code> and this folder.</p></div></div>"
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR, MANIPULATOR_LANDMARKS
+from synthex_sim.display import LABEL_COLORS_RGB, log_display
 
 from ..recording.bag_reader import BagError, SessionBag, image_array
 from ..recording.topics import IMAGE, LABELS, MASK, TRUE_LABELS, TRUE_MASK
@@ -17,19 +18,14 @@ from .frames import Frame, SessionFrames
 
 PICTURE_TOPICS = (IMAGE, TRUE_MASK, MASK, LABELS, TRUE_LABELS)
 
-#: Red, green, blue by label name: told apart on grey and by colour-blind eyes (after Okabe and Ito, 2008).
-LABEL_COLOURS: dict[str, tuple[int, int, int]] = dict(
-    zip(
-        LABEL_NAMES[1:],
-        ((230, 159, 0), (86, 180, 233), (150, 120, 230), (240, 228, 66), (0, 190, 140), (240, 110, 50), (255, 70, 160)),
-        strict=True,
-    )
-)
+LABEL_COLOURS: dict[str, tuple[int, int, int]] = dict(zip(LABEL_NAMES, LABEL_COLORS_RGB, strict=True))
 LANDMARK_COLOUR = (255, 255, 255)
 UNKNOWN_COLOUR = (200, 200, 200)
 
 _SIDE_PX = 640
 _JPEG_QUALITY = 86
+#: Readable when two pictures share half the page.
+_TEXT_SCALE = 0.8
 
 
 @dataclass(frozen=True)
@@ -72,23 +68,6 @@ def draw_frames(bag: SessionBag, read: SessionFrames, indices: Sequence[int]) ->
             except ValueError as error:
                 raise BagError(f"{bag.path}: {recorded.topic}: {error}") from error
     return [_draw(index, read, pixels[stamp]) for stamp, index in sorted(wanted.items(), key=lambda item: item[1])]
-
-
-def radiograph_for_eyes(intensity: np.ndarray, open_field: float | None) -> np.ndarray:
-    """Line integrals of a raw detector image as 8-bit grey, bone bright.
-
-    Args:
-        intensity: (rows, columns) detector counts.
-        open_field: counts of an unattenuated pixel; the brightest pixel where unknown.
-
-    Returns:
-        (rows, columns) uint8: -ln(I / I0) from its 1st to its 99.7th percentile.
-    """
-    counts = np.maximum(intensity.astype(np.float32), 0.5)
-    attenuation = -np.log(counts / max(float(open_field or counts.max()), 1.0))
-    low, high = np.percentile(attenuation, [1.0, 99.7])
-    scaled = (attenuation - low) / max(high - low, 1e-6)
-    return np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
 
 
 def overlay(
@@ -136,7 +115,7 @@ def data_uri(picture: np.ndarray) -> str:
 
 def _draw(index: int, read: SessionFrames, pixels: dict[str, np.ndarray]) -> FramePicture:
     frame = read.frames[index]
-    grey = radiograph_for_eyes(pixels[IMAGE], frame.exposure.open_field if frame.exposure is not None else None)
+    grey = log_display(pixels[IMAGE])
     truth = network = None
     if TRUE_MASK in pixels or frame.true_landmarks is not None:
         points = _with_manipulator(frame.true_landmarks, frame.true_cm)
@@ -180,6 +159,7 @@ def _draw_landmark(picture: np.ndarray, name: str, centre: tuple[int, int]) -> N
         if name == MANIPULATOR_LANDMARKS[1]:
             cv2.circle(picture, centre, arm + 5, shade, thickness, cv2.LINE_AA)
     text = "tip" if name == MANIPULATOR_LANDMARKS[1] else "base" if in_manipulator else name
-    corner = (min(centre[0] + arm + 6, picture.shape[1] - 10 * len(text)), max(centre[1] - 8, 14))
-    for thickness, shade in ((4, (0, 0, 0)), (1, colour)):
-        cv2.putText(picture, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.5, shade, thickness, cv2.LINE_AA)
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _TEXT_SCALE, 2)
+    corner = (min(centre[0] + arm + 8, picture.shape[1] - width - 2), max(centre[1] - 8, height + 2))
+    for thickness, shade in ((5, (0, 0, 0)), (2, colour)):
+        cv2.putText(picture, text, corner, cv2.FONT_HERSHEY_SIMPLEX, _TEXT_SCALE, shade, thickness, cv2.LINE_AA)

@@ -147,7 +147,7 @@ class CmAccuracy:
         frames: answered frames that have ground truth.
         frames_with_manipulator: of these, those whose true mask holds manipulator pixels.
         dice: mean over frames_with_manipulator; null where there are none. A frame where it was missed counts 0.
-        base, tip: over frames where the point is inside the image and perception marked it visible.
+        base, tip: the ends of its notched body, as the hip's landmarks.
         detection_rate: share of frames_with_manipulator in which perception found it; null where there are none.
         false_detections: frames without the manipulator in which perception says it found one.
     """
@@ -155,8 +155,8 @@ class CmAccuracy:
     frames: int
     frames_with_manipulator: int
     dice: float | None
-    base: PointError
-    tip: PointError
+    base: LandmarkAccuracy
+    tip: LandmarkAccuracy
     detection_rate: float | None
     false_detections: int
 

@@ -43,7 +43,7 @@ def summary_rows(session: Session) -> list[tuple[str, str]]:
     if session.cm is not None:
         false = f", {session.cm.false_detections} false" if session.cm.false_detections else ""
         rows.append(("manipulator Dice", f"{_dice(session.cm.dice)}{false}"))
-        rows.append(("manipulator tip", _error(session.cm.tip)))
+        rows.append(("manipulator tip", _error(session.cm.tip.error)))
     if session.hip is None and session.cm is None:
         rows.append(("accuracy", "no ground truth in the bag"))
     lost = sum(session.messages_lost.values())

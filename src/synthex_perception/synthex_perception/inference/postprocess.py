@@ -19,13 +19,14 @@ class PostprocessConfig:
     """How a network's output becomes detections.
 
     Attributes:
-        landmark_threshold: least confidence (NCC) of a visible landmark; the paper reports at 0.9.
+        landmark_threshold: least confidence (NCC) of a visible landmark; the paper reports at 0.9 for
+            heatmaps of 360 px images, see the model card for what 0.6 means here.
         cm_min_pixels: least size of the manipulator's largest connected piece, pixels of the network's input.
         search_margin_px: how far outside of its structure's mask a landmark may lie, pixels of the heatmap. The ends
             of the manipulator lie on its border, and so do most landmarks of the pelvis.
     """
 
-    landmark_threshold: float = 0.9
+    landmark_threshold: float = 0.6
     cm_min_pixels: int = 40
     search_margin_px: int = 3
 

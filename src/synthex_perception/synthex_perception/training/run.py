@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import subprocess
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from synthex_perception.training.config import TrainingConfig
 from synthex_perception.training.data import BatchStream, LoadedSplit, load_split
 from synthex_perception.training.log import EpochLog
 from synthex_perception.training.module import TrainingModule
+from synthex_sim.version import code_version
 
 
 class TrainingError(RuntimeError):
@@ -110,16 +110,6 @@ def fingerprint(folder: Path) -> str:
     """SHA-256 of the data set's manifest, which itself holds the digest of every shard; 'memory' without a file."""
     path = Path(folder) / "manifest.json"
     return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "memory"
-
-
-def code_version() -> str:
-    """The commit this code was read from, or the package's version where there is no repository."""
-    command = ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--dirty"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return result.stdout.strip() or "unknown"
 
 
 class _StopAtTimeLimit(Callback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,17 +68,21 @@ def write_shard(path: Path, samples: Sequence[Sample], attributes: dict[str, obj
     Images and masks are chunked one sample at a time and compressed without loss. Times are left out of the file so
     that the same samples give the same bytes.
     """
+    # built in memory: a disk that fills then fails in one plain write, not somewhere inside HDF5
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver="earliest") as file:
+        for name, (attribute, dtype, meaning) in _FIELDS.items():
+            array = np.stack([np.asarray(getattr(s, attribute), dtype=dtype) for s in samples])
+            options = {}
+            if name in ("image", "mask"):
+                options = {"chunks": (1, *array.shape[1:]), "compression": "gzip", "compression_opts": 1, "shuffle": True}
+            dataset = file.create_dataset(name, data=array, track_times=False, **options)
+            dataset.attrs["meaning"] = meaning
+        for key, value in attributes.items():
+            file.attrs[key] = value
     temporary = path.with_name(path.name + ".part")
     try:
-        with h5py.File(temporary, "w", libver="earliest", track_order=False) as file:
-            for name, (attribute, dtype, meaning) in _FIELDS.items():
-                array = np.stack([np.asarray(getattr(s, attribute), dtype=dtype) for s in samples])
-                image_like = array.ndim == 3 and name in ("image", "mask")
-                options = {"chunks": (1, *array.shape[1:]), "compression": "gzip", "compression_opts": 1, "shuffle": True}
-                dataset = file.create_dataset(name, data=array, track_times=False, **(options if image_like else {}))
-                dataset.attrs["meaning"] = meaning
-            for key, value in attributes.items():
-                file.attrs[key] = value
+        temporary.write_bytes(buffer.getbuffer())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -89,12 +89,12 @@ class CArmNode(LifecycleNode):
 
     def __init__(self, parameter_overrides: list[RosParameter] | None = None) -> None:
         super().__init__("carm_node", parameter_overrides=parameter_overrides)
-        self._parameters = declare(self, TABLE)
+        self._settings = declare(self, TABLE)
         self._failure: Exception | None = None
         self._worker: NewestWins | None = None
         self._shape: tuple[np.ndarray, np.ndarray] | None = None
         self._active = False
-        if self._parameters["autostart"]:
+        if self._settings["autostart"]:
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
                     raise self._failure or RuntimeError("carm_node did not start")
@@ -116,7 +116,7 @@ class CArmNode(LifecycleNode):
         self._start_ns = self.get_clock().now().nanoseconds
         self._published = self._skipped = 0
         self._active = True
-        self._timer = self.create_timer(1.0 / self._parameters["rate_hz"], self._on_timer)
+        self._timer = self.create_timer(1.0 / self._settings["rate_hz"], self._on_timer)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -144,7 +144,7 @@ class CArmNode(LifecycleNode):
             self._worker = None
 
     def _load(self) -> None:
-        p = self._parameters
+        p = self._settings
         carm = CArm.from_yaml(p["device_file"])
         geometry = load_geometry(p["cm_device_file"])
         patient = load_patient(p["patient"], p["labels"], p["label_scheme"], p["label_scheme_folder"])
@@ -172,7 +172,7 @@ class CArmNode(LifecycleNode):
         self._joint_states = publish(JointState, "carm/joint_states", _RELIABLE)
         self._measured_cp = publish(PoseStamped, "carm/measured_cp", _RELIABLE)
         self._entities = [self._image, self._camera_info, self._exposure_out, self._joint_states, self._measured_cp]
-        if self._parameters["ground_truth"]:
+        if self._settings["ground_truth"]:
             self._true_mask = publish(Image, "carm/ground_truth/mask", _RELIABLE)
             self._true_landmarks = publish(Landmark2DArray, "carm/ground_truth/landmarks", _RELIABLE)
             self._true_cm = publish(CmDetection, "carm/ground_truth/cm", _RELIABLE)
@@ -217,7 +217,7 @@ class CArmNode(LifecycleNode):
         started = time.perf_counter()
         now_ns = self.get_clock().now().nanoseconds
         joints = self._positioner.joints(self._seconds(now_ns))
-        shape = self._shape if self._parameters["manipulator"] else None
+        shape = self._shape if self._settings["manipulator"] else None
         settings = self._exposure(**exposure)
         return lambda: self._expose(now_ns, joints, shape, settings, started, done)
 
@@ -226,11 +226,11 @@ class CArmNode(LifecycleNode):
         view = self._room.view(joints)
         scene = self._room.scene(*(shape or (None, None)))
         number = self._published + 1
-        seed = self._parameters["seed"]
+        seed = self._settings["seed"]
         image, annotation = self._simulator.acquire(scene, view, settings, seed, number)
         header = Header(stamp=stamp_message(now_ns), frame_id=carm_messages.OPTICAL_FRAME)
-        exposure = carm_messages.exposure_message(view, self._room.carm, image, header, self._parameters["renderer"],
-                                                  self._parameters["projector"], seed)
+        exposure = carm_messages.exposure_message(view, self._room.carm, image, header, self._settings["renderer"],
+                                                  self._settings["projector"], seed)
         exposure.frame_counter = self._published = number
         exposure.frames_skipped = self._skipped
         exposure.render_seconds = time.perf_counter() - started
@@ -238,7 +238,7 @@ class CArmNode(LifecycleNode):
         info = carm_messages.camera_info_message(view, header)
         message = to_image_msg(image.counts, header, "mono16")
         self._publish_pose(joints, header.stamp)
-        if self._parameters["ground_truth"]:
+        if self._settings["ground_truth"]:
             self._true_mask.publish(to_image_msg(annotation.mask, header, "mono8"))
             self._true_landmarks.publish(carm_messages.landmarks_message(annotation, header))
             self._true_cm.publish(carm_messages.cm_message(annotation, header))
@@ -249,7 +249,7 @@ class CArmNode(LifecycleNode):
             done(message, info, exposure)
 
     def _exposure(self, kvp: float = 0.0, mas: float = 0.0) -> radiograph.Exposure:
-        p = self._parameters
+        p = self._settings
         carm = self._room.carm
         return radiograph.Exposure(kvp or p["kvp"] or carm.tube.kvp, mas or p["mas"] or carm.mas, p["noise"])
 
@@ -333,7 +333,7 @@ class CArmNode(LifecycleNode):
             return carm_messages.joints_from_message(joints, present)
         if name not in STANDARD_VIEWS:
             raise ValueError(f"unknown view '{name}'; known: {', '.join(STANDARD_VIEWS)}")
-        return self._room.carm.aim(self._aim, self._parameters["source_to_aim_mm"], *STANDARD_VIEWS[name])
+        return self._room.carm.aim(self._aim, self._settings["source_to_aim_mm"], *STANDARD_VIEWS[name])
 
     def _on_sweep(self, goal: Any) -> Sweep.Result:
         result, before = Sweep.Result(), self._published

@@ -101,20 +101,20 @@ def _bones(dress: _Dresser, pelvis: Pelvis, vertebrae: list[spine.Vertebra], gri
     ):
         block, part, field = hip_bone.build(pelvis, side, grid)
         hips[block] = np.minimum(hips[block], field)
-        dress(block, field, bone, 1.6 * thin, cancellous=1.1)
+        dress(block, field, bone, 0.95 * thin)
         landmarks |= {f"{key}-{name}": p for key, p in hip_bone.landmarks(pelvis, side, part, field).items()}
-        femur_block, _, shaft, cortex = femur.build(pelvis, side, grid)
+        femur_block, _, shaft, cortex, spongy = femur.build(pelvis, side, grid)
         shaft = np.maximum(shaft, 1.5 - hips[femur_block])
         marrow = np.clip((cortex / thin - 2.0) / 3.0, 0, 1)
-        dress(femur_block, shaft, leg, cortex, marrow=marrow, cancellous=1.25)
+        dress(femur_block, shaft, leg, cortex, marrow=marrow, cancellous=spongy)
     block, _, field, upper = sacrum.build(pelvis, grid)
     field = np.maximum(field, _SI_GAP_MM - hips[block])
     sacral = np.full(grid.shape, shapes.REACH_MM, dtype=np.float32)
     sacral[block] = field
-    dress(block, field, anatomy.UPPER_SACRUM, 1.2 * thin, cancellous=0.85, where=upper)
+    dress(block, field, anatomy.UPPER_SACRUM, 0.6 * thin, cancellous=0.75, where=upper)
     for vertebra in vertebrae:
         block, _, field = spine.body(vertebra, grid)
         field = np.maximum(field, _FACET_GAP_MM - sacral[block])
         field = np.maximum(field, _FACET_GAP_MM - hips[block])
-        dress(block, field, anatomy.VERTEBRAE, 1.1 * thin, cancellous=0.9)
+        dress(block, field, anatomy.VERTEBRAE, 0.65 * thin, cancellous=0.95)
     return {name: landmarks[name] for name in anatomy.HIP_LANDMARKS}

@@ -15,23 +15,23 @@ from synthex_sim.patient.phantom.parameters import SidePose
 
 _MEAN_HEAD_MM = 23.5
 # Head and neck turn with the neck's angles; what follows is carried along without turning.
-_NECK = np.array([(10, -7.5, -2, 18.0), (20, -15, -4, 15.5), (29, -22, -6, 15.0), (38, -30, -8, 15.5)])
+_NECK = np.array([(13, -9.8, -2.8, 17.0), (24, -18, -5.1, 14.2), (32, -24, -6.8, 14.5), (40, -31, -8.5, 16.0)])
 _JUNCTION = _NECK[-1, :3]
 _SHAFT = np.array(
     [
-        (51, -5, -19, 6.5),  # 0 tip of the greater trochanter, overhanging backwards
-        (55, -20, -11, 9.5),  # 1 its lateral face
-        (53, -36, -7, 11.5),  # 2 its lower end
-        (50, -18, -18, 8.0),  # 3 its back
-        (43, -45, -9, 16.5),  # 4 below the trochanters
-        (42, -62, -8, 15.8),  # 5
-        (42, -82, -6, 14.6),  # 6
-        (42, -120, -3, 13.8),  # 7
-        (42, -200, 0, 13.5),  # 8
-        (23, -57, -20, 5.5),  # 9 lesser trochanter
-        (33, -52, -17, 8.0),  # 10 its base
-        (42, -30, -20, 7.0),  # 11 intertrochanteric crest
-        (34, -69, -11, 8.0),  # 12 taper under the lesser trochanter
+        (54, -14, -20, 6.0),  # 0 tip of the greater trochanter, overhanging backwards
+        (58, -25, -12, 9.0),  # 1 its lateral face
+        (54, -43, -8, 12.0),  # 2 its lower end
+        (51, -25, -20, 8.0),  # 3 its back
+        (43, -52, -9, 17.0),  # 4 below the trochanters
+        (42.5, -70, -8, 15.8),  # 5
+        (42, -92, -6, 14.6),  # 6
+        (42, -130, -3, 14.0),  # 7
+        (42, -210, 0, 13.7),  # 8
+        (22, -64, -20, 6.0),  # 9 lesser trochanter
+        (33, -58, -17, 9.0),  # 10 its base
+        (42, -37, -21, 7.0),  # 11 intertrochanteric crest
+        (33, -78, -11, 8.0),  # 12 taper under the lesser trochanter
     ],
     dtype=np.float64,
 )
@@ -59,12 +59,12 @@ def control_points(pelvis: Pelvis, side: int, pose: SidePose) -> tuple[np.ndarra
     return posed + pelvis.hip_center(side), radii
 
 
-def build(pelvis: Pelvis, side: int, grid: shapes.Grid) -> tuple[tuple, shapes.Grid, np.ndarray, np.ndarray]:
+def build(pelvis: Pelvis, side: int, grid: shapes.Grid) -> tuple[tuple, shapes.Grid, np.ndarray, np.ndarray, np.ndarray]:
     """Signed distance of one femur.
 
     Returns:
-        block (slices), its grid, float32 distance in mm, and the float32 thickness of its cortex there, mm: thin over
-        head and trochanters, thick along the shaft.
+        block (slices), its grid, float32 distance in mm, the float32 thickness of its cortex there (mm: thin over head
+        and trochanters, thick along the shaft), and the factor on cancellous density (dense head, fatty trochanters).
     """
     pose = pelvis.person.femurs[0 if side > 0 else 1]
     points, radii = control_points(pelvis, side, pose)
@@ -75,5 +75,7 @@ def build(pelvis: Pelvis, side: int, grid: shapes.Grid) -> tuple[tuple, shapes.G
     axis /= np.linalg.norm(axis)
     x, y, z = part.coordinates(np.eye(3), points[_N + 4])
     distal = x * axis[0] + y * axis[1] + z * axis[2]
-    thick = 1.4 + 5.0 * np.clip((distal - 5.0) / 60.0, 0, 1)
-    return block, part, field, (thick * pelvis.person.cortex_scale).astype(np.float32)
+    thick = 0.9 + 3.6 * np.clip((distal + 10.0) / 70.0, 0, 1)
+    x, y, z = part.coordinates(np.eye(3), points[0])
+    head = np.clip(2.0 - np.sqrt(x * x + y * y + z * z) / radii[0], 0, 1)  # 1 in the head, 0 from the trochanters on
+    return block, part, field, (thick * pelvis.person.cortex_scale).astype(np.float32), 0.55 + 1.1 * head

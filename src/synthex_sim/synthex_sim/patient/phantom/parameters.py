@@ -37,7 +37,7 @@ class Person:
         scale: (3,) size along the pelvic frame's axes against the mean pelvis of 231 mm inter-ASIS width.
         flare_deg: iliac wings tipped outward about the acetabular roof.
         ischial_spread_mm: ischia moved outward, which opens the subpubic angle.
-        symphysis_mm: added width of the symphysis gap.
+        symphysis_mm: added width of the symphysis gap, whose mean model has 11 mm.
         bumps_mm: (2, K, 3) amplitudes of the smooth shape variation: [0] both sides alike, [1] left minus right.
         bump_centers_mm: (K, 3) where these act, in the pelvic frame of a left half.
         tilt_deg: anterior pelvic tilt, ASIS forward of the pubic bones.
@@ -51,7 +51,7 @@ class Person:
         disc_mm: height of the L4/L5 disc.
         cortex_hu, trabecular_hu: densities of the cortical shell and the cancellous bone.
         cortex_scale: thickness of the cortical shell against the mean.
-        texture_hu: standard deviation of the cancellous texture.
+        texture_hu: strength of the cancellous texture.
         fat_mm: subcutaneous fat at the flank.
         girth: width of the muscle layer against the mean.
         femurs: pose and shape of the left and the right femur.
@@ -115,7 +115,7 @@ def draw_person(seed: int, rng: np.random.Generator) -> Person:
         scale=scale,
         flare_deg=float(rng.normal(0, 4)),
         ischial_spread_mm=float(8 * (sex - 0.5) + rng.normal(0, 2.5)),
-        symphysis_mm=float(np.clip(rng.normal(-2, 1.5), -4.5, 3)),
+        symphysis_mm=float(np.clip(rng.normal(-5, 1.5), -8, 0)),
         bumps_mm=bumps,
         bump_centers_mm=centers,
         tilt_deg=float(np.clip(rng.normal(12, 7), -6, 28)),
@@ -127,9 +127,9 @@ def draw_person(seed: int, rng: np.random.Generator) -> Person:
         scoliosis_mm=float(rng.normal(0, 5)),
         vertebra_scale=float(size * rng.normal(1.03 - 0.08 * (sex - 0.5), 0.04)),
         disc_mm=float(np.clip(rng.normal(11, 2), 5, 15)),
-        cortex_hu=float(np.clip(1250 + 160 * density + rng.normal(0, 80), 850, 1650)),
-        trabecular_hu=float(np.clip(210 + 70 * density + rng.normal(0, 25), 70, 400)),
-        cortex_scale=float(np.clip(1 + 0.18 * density + rng.normal(0, 0.1), 0.6, 1.6)),
+        cortex_hu=float(np.clip(1120 + 140 * density + rng.normal(0, 80), 750, 1550)),
+        trabecular_hu=float(np.clip(165 + 60 * density + rng.normal(0, 25), 40, 360)),
+        cortex_scale=float(np.clip(1 + 0.16 * density + rng.normal(0, 0.08), 0.6, 1.45)),
         texture_hu=float(rng.uniform(35, 80)),
         fat_mm=float(np.clip(rng.lognormal(np.log(22), 0.45), 7, 45)),
         girth=float(np.clip(rng.normal(1.0, 0.05) * (0.4 + 0.6 * size), 0.88, 1.12)),

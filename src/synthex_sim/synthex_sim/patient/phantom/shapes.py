@@ -114,6 +114,34 @@ def _paint(field, low, spacing, corners, radii, reach):
                         field[i, j, k] = best
 
 
+@numba.njit(cache=True, nogil=True)
+def _upsample(coarse, step, offset, out):
+    """Trilinear interpolation: out[i] = coarse[i / step + offset] along every axis."""
+    for i in range(out.shape[0]):
+        a = i / step + offset
+        i0 = min(int(a), coarse.shape[0] - 2)
+        fi = np.float32(a - i0)
+        for j in range(out.shape[1]):
+            b = j / step + offset
+            j0 = min(int(b), coarse.shape[1] - 2)
+            fj = np.float32(b - j0)
+            c00, c01 = coarse[i0, j0], coarse[i0, j0 + 1]
+            c10, c11 = coarse[i0 + 1, j0], coarse[i0 + 1, j0 + 1]
+            line = (c00 * (1 - fj) + c01 * fj) * (1 - fi) + (c10 * (1 - fj) + c11 * fj) * fi
+            for k in range(out.shape[2]):
+                c = k / step + offset
+                k0 = min(int(c), coarse.shape[2] - 2)
+                fk = np.float32(c - k0)
+                out[i, j, k] = line[k0] * (1 - fk) + line[k0 + 1] * fk
+
+
+def upsample(coarse: np.ndarray, step: float, shape: tuple[int, int, int], offset: float = 0.0) -> np.ndarray:
+    """A smooth float32 field from a lattice ``step`` times coarser; voxel i lies at lattice index i / step + offset."""
+    out = np.empty(shape, dtype=np.float32)
+    _upsample(np.ascontiguousarray(coarse, dtype=np.float32), float(step), float(offset), out)
+    return out
+
+
 def sphere_mesh(grid: Grid, points_mm: np.ndarray, radii_mm: np.ndarray, faces: np.ndarray, smooth_mm: float = 0.0):
     """Signed distance of a sphere mesh.
 

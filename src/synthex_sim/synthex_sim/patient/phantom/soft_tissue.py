@@ -42,12 +42,14 @@ def outline_of(pelvis: Pelvis, rng: np.random.Generator) -> Outline:
     belly = 92 * person.girth * float(person.scale.mean()) + 1.1 * person.fat_mm + rng.normal(0, 5)
     thighs = []
     for side, (points, _) in zip((1, -1), legs):
-        shaft = points[-5]  # the lower end of the shaft
-        top = points[9]
-        radius = 70 * person.girth + 0.7 * person.fat_mm
-        low = top + (shaft - top) * 0.95
-        path = np.array([top + [-side * 12.0, 10, 0], low + [-side * 14.0, 12, 0]])
-        thighs.append((path, np.array([radius + 8, radius - 4])))
+        top, low = points[9], points[-5]  # the shaft below the trochanters and its lower end
+        inner = 4.0 + 6.0 * rng.uniform()  # half of the gap between the thighs
+        radius = 0.5 * (half_width - inner)
+        middle = 0.5 * (half_width + inner)
+        fraction = np.clip((top[2] + 135.0) / max(top[2] - low[2], 1.0), 0, 1)
+        drift = (low - top) * fraction
+        path = np.array([[side * middle, top[1] + 6, top[2]], [side * middle + 0.8 * drift[0], top[1] + 8 + drift[1], -135.0]])
+        thighs.append((path, np.array([radius, 0.9 * radius])))
     return Outline(half_width, 0.5 * (back + belly), 0.5 * (back - belly), float(rng.uniform(0.84, 0.97)), tuple(thighs))
 
 
@@ -57,24 +59,32 @@ def _superellipse(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, po
 
 
 def skin_distance(outline: Outline, grid: shapes.Grid) -> np.ndarray:
-    """Signed distance to the skin, mm, float32; near the surface only."""
+    """Signed distance to the skin, mm, float32; near the surface only. It is smooth, so 5 mm steps suffice."""
+    step = max(1, int(round(5.0 / grid.spacing_mm)))
+    shape = tuple(int(np.ceil(n / step)) + 2 for n in grid.shape)
+    coarse = shapes.Grid(grid.origin_mm, grid.spacing_mm * step, shape)
+    return shapes.upsample(_skin(outline, coarse), step, grid.shape)
+
+
+def _skin(outline: Outline, grid: shapes.Grid) -> np.ndarray:
     x, y, z = grid.axes()
-    level = np.array([-160, -100, -40, 30, 110, 170, 240.0])
-    width = np.array([0.96, 0.98, 1.0, 0.97, outline.waist, outline.waist - 0.02, outline.waist])
-    depth = np.array([0.86, 0.92, 0.98, 1.0, 0.97, 0.94, 0.92])
-    a = (outline.half_width_mm * np.interp(z, level, width)).astype(np.float32)
-    b = (outline.half_depth_mm * np.interp(z, level, depth)).astype(np.float32)
+    level = np.array([-40, 0, 50, 110, 170, 240.0])
+    width = np.array([1.0, 1.0, 0.97, outline.waist, outline.waist - 0.02, outline.waist])
+    depth = np.array([0.95, 0.98, 1.0, 0.98, 0.95, 0.93])
+    crotch = np.sqrt(np.clip(1 - (np.minimum(z + 20, 0) / 75.0) ** 2, 0.02, 1))  # the trunk rounds off between the legs
+    a = (outline.half_width_mm * np.interp(z, level, width) * crotch).astype(np.float32)
+    b = (outline.half_depth_mm * np.interp(z, level, depth) * np.sqrt(crotch)).astype(np.float32)
     torso = _superellipse(x, y - np.float32(outline.center_y_mm), a, b)
-    torso = np.maximum(torso, -(z + 75.0) * 0.9)
+    torso = np.maximum(torso, -(z + 93.0))
     legs = np.full(grid.shape, 1e3, dtype=np.float32)
     for path, radii in outline.thighs:
-        t = np.clip((z - path[0, 2]) / (path[1, 2] - path[0, 2]), -0.3, 1.4)
+        t = np.clip((z - path[0, 2]) / (path[1, 2] - path[0, 2]), 0, 1.4)
         cx, cy = (path[0, k] + t * (path[1, k] - path[0, k]) for k in (0, 1))
         r = radii[0] + t * (radii[1] - radii[0])
-        leg = np.sqrt((x - cx) ** 2 + ((y - cy) / 1.08) ** 2) - r
-        legs = np.minimum(legs, np.maximum(leg, z - 10.0))
-    mix = np.clip(0.5 + (legs - torso) / 40.0, 0, 1)
-    return (torso * mix + legs * (1 - mix) - 20.0 * mix * (1 - mix)).astype(np.float32)
+        leg = np.hypot(x - cx, (y - cy) / 1.12) - r
+        legs = np.minimum(legs, leg + 0.45 * np.maximum(z + 70.0, 0))
+    mix = np.clip(0.5 + (legs - torso) / 36.0, 0, 1)
+    return torso * mix + legs * (1 - mix) - 18.0 * mix * (1 - mix)
 
 
 def noise(rng: np.random.Generator, grid: shapes.Grid, sigma_mm: float) -> np.ndarray:
@@ -85,7 +95,7 @@ def noise(rng: np.random.Generator, grid: shapes.Grid, sigma_mm: float) -> np.nd
     coarse /= coarse.std()
     if step == 1.0:
         return coarse[tuple(slice(3, 3 + n) for n in grid.shape)]
-    return ndimage.affine_transform(coarse, np.full(3, 1 / step), offset=2.0, output_shape=grid.shape, order=1)
+    return shapes.upsample(coarse, step, grid.shape, offset=2.0)
 
 
 def fill(hu: np.ndarray, pelvis: Pelvis, outline: Outline, vertebrae: list[spine.Vertebra], grid: shapes.Grid,
@@ -96,8 +106,8 @@ def fill(hu: np.ndarray, pelvis: Pelvis, outline: Outline, vertebrae: list[spine
     grain = noise(rng, grid, 1.2 * grid.spacing_mm)
     coarse = noise(rng, grid, 9.0)
     _, _, z = grid.axes()
-    fat = np.where(z < -60, 0.6, 0.85) * person.fat_mm
-    muscle = MUSCLE_HU + 9 * grain - 130 * np.clip(1 - np.abs(coarse) / 0.13, 0, 1) * (skin < -fat - 4)
+    fat = (0.85 - 0.25 * np.clip((z + 20) / -90, 0, 1)).astype(np.float32) * person.fat_mm
+    muscle = MUSCLE_HU + 9 * grain - 130 * np.clip(1 - np.abs(coarse) / (0.1 + 0.008 * person.fat_mm), 0, 1) * (skin < -fat - 4)
     inside = np.where(skin > -fat, FAT_HU + 12 * grain, muscle)
     inside = np.where(skin > -1.8, 20.0, inside)
     cover = np.clip(0.5 - skin / grid.spacing_mm, 0, 1)
@@ -121,12 +131,13 @@ def _cavity(hu, skin, pelvis, outline, grid, rng, grain, coarse) -> None:
     wall = 14 * person.girth + 0.9 * person.fat_mm
     front = outline.center_y_mm - outline.half_depth_mm + wall
     depth = max(45.0, 0.5 * (35.0 - front))
-    low = shapes.ellipsoid(grid, np.array([0, 22, 5.0]), np.array([50, 45, 55.0]))
-    high = shapes.ellipsoid(grid, np.array([0, front + depth, 150.0]),
-                            np.array([0.66 * outline.half_width_mm, depth, 155.0]))  # fmt: skip
-    space = np.minimum(low, high)
-    space = np.maximum(space, skin + wall)
-    _blend(hu, (slice(None),) * 3, space, (FAT_HU + 8 + 12 * grain + 55 * np.clip(coarse, 0, 1.6)), grid)
+    center, semi = np.array([0, front + depth, 150.0]), np.array([0.66 * outline.half_width_mm, depth, 155.0])
+    block, part = grid.block(np.minimum(center - semi, (-50, -23, -50)), np.maximum(center + semi, (50, 67, 60)))
+    low = shapes.ellipsoid(part, np.array([0, 22, 5.0]), np.array([50, 45, 55.0]))
+    space = np.full(grid.shape, 1e3, dtype=np.float32)
+    space[block] = np.maximum(np.minimum(low, shapes.ellipsoid(part, center, semi)), skin[block] + wall)
+    filling = FAT_HU + 5 + 12 * grain[block] + 45 * np.clip(coarse[block] - 0.3, 0, 1.6)
+    _blend(hu, block, space[block], filling, grid)
     for path, radii in _colon(pelvis, front, rng) + _small_bowel(outline, front, depth, rng):
         _bowel(hu, path, radii, space, grid, rng)
     size = rng.uniform(0.55, 1.15)

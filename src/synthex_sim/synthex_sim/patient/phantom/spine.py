@@ -64,7 +64,7 @@ def stack(pelvis: Pelvis, top_mm: float) -> list[Vertebra]:
     lean = np.radians(slope)
     vertebrae = []
     for number in (5, 4, 3, 2, 1):
-        size = person.vertebra_scale * (1.03 if number == 5 else 1.0 - 0.012 * (4 - number))
+        size = person.vertebra_scale * (1.06 if number == 5 else 1.03 - 0.012 * (4 - number))
         disc = person.disc_mm * (0.95 if number == 5 else 1.0 - 0.06 * (4 - number))
         target = np.radians(slope * leans[number] * person.lordosis)
         side = np.radians(person.scoliosis_mm * 0.35 * (5 - number))
@@ -110,7 +110,7 @@ def _body_field(vertebra: Vertebra, part: shapes.Grid) -> np.ndarray:
     """An elliptic drum with a waist, dished end plates, raised rims and a flattened back."""
     x, y, z = part.coordinates(vertebra.axes.T, vertebra.center)
     half = _HALF_HEIGHT_MM * vertebra.size
-    width, depth = 25.0 * vertebra.size, 17.5 * vertebra.size
+    width, depth = 26.0 * vertebra.size, 18.0 * vertebra.size
     level = np.clip(y / half, -1.2, 1.2)
     waist = 1.0 - 0.13 * (1 - level**2)
     back = 1.0 - 0.12 * np.clip(-z / depth, 0, 1) ** 2 * np.clip(1 - (x / (0.6 * width)) ** 2, 0, 1)

@@ -1,0 +1,197 @@
+"""Targets, losses, and whole small runs: learn, resume, fail clearly."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from perception_scenes import make_dataset
+
+from synthex_perception.network.compact_transunet import NetworkOutput
+from synthex_perception.network.config import CompactTransUNetConfig
+from synthex_perception.network.weights import load_weights
+from synthex_perception.randomization.config import RandomizationConfig
+from synthex_perception.training.__main__ import main
+from synthex_perception.training.config import TrainingConfig
+from synthex_perception.training.data import BatchStream, load_split
+from synthex_perception.training.log import read_rows
+from synthex_perception.training.losses import MultiTaskLoss, heatmap_mse, heatmap_ncc
+from synthex_perception.training.run import RunOptions, TrainingError, train
+from synthex_perception.training.targets import gaussian_heatmaps, soft_labels
+from synthex_sim.anatomy import LABEL_NAMES, SESSION_LANDMARKS
+
+SMALL = CompactTransUNetConfig(input_size_px=64, width=8, embed_dim=32, depth=1, heads=2)
+CONFIG = TrainingConfig(network=SMALL, epochs=3, batch_size=4, warmup_steps=2, checkpoint_every_steps=1, ema_decay=0.9)
+
+
+# -- targets --------------------------------------------------------------------------------------------------------
+def test_heatmap_has_peak_1_at_the_landmark_and_nothing_for_invisible_ones():
+    points = np.array([[[20.5, 40.5], [10.0, 10.0], [np.nan, np.nan]]])
+    maps = gaussian_heatmaps(points, np.array([[True, False, False]]), (64, 64), 2, 1.5)
+    assert maps.shape == (1, 3, 32, 32)
+    assert maps[0, 0, 20, 10] == pytest.approx(1.0)  # (20.5 + 0.5) / 2 - 0.5 = 10
+    assert maps[0, 0, 20, 12] == pytest.approx(np.exp(-0.5 * (2 / 1.5) ** 2))
+    assert not maps[0, 1:].any()
+
+
+def test_soft_labels_are_shares_of_the_output_pixel():
+    mask = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    mask[0, 0, 0] = 2
+    mask[0, 2:, 2:] = 1
+    shares = soft_labels(mask, 3, 2)
+    assert shares[0, :, 0, 0].tolist() == [0.75, 0.0, 0.25]
+    assert shares[0, 1, 1, 1] == 1.0
+    assert torch.equal(shares.sum(1), torch.ones(1, 2, 2))
+
+
+# -- losses ---------------------------------------------------------------------------------------------------------
+def test_silence_about_a_visible_landmark_costs_1():
+    target = gaussian_heatmaps(np.array([[[63.0, 65.0]]]), np.array([[True]]), (128, 128), 2, 2.0)
+    assert heatmap_mse(torch.zeros_like(target), target, 2.0) == pytest.approx(1.0, abs=1e-3)
+    assert heatmap_mse(target, target, 2.0) == 0.0
+
+
+def test_negative_ncc_is_0_for_the_truth_and_blind_to_its_scale():
+    target = gaussian_heatmaps(np.array([[[63.0, 65.0], [0, 0]]]), np.array([[True, False]]), (128, 128), 2, 2.0)
+    assert heatmap_ncc(3.0 * target, target) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_perfect_segmentation_has_no_dice_loss():
+    labels = soft_labels(torch.randint(0, 8, (2, 32, 32), dtype=torch.uint8), 8, 1)
+    terms = MultiTaskLoss("mse", 1.5, 0.5, 0.5, 1.0)(
+        NetworkOutput(40.0 * labels, torch.zeros(2, 16, 32, 32)), labels, torch.zeros(2, 16, 32, 32))
+    assert terms.dice == pytest.approx(0.0, abs=1e-4)
+    assert terms.total == pytest.approx(0.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["mse", "ncc"])
+def test_gradients_agree_with_finite_differences(kind):
+    generator = torch.Generator().manual_seed(0)
+    labels = soft_labels(torch.randint(0, 3, (1, 12, 12), dtype=torch.uint8, generator=generator), 3, 2).double()
+    target = gaussian_heatmaps(np.array([[[5.0, 6.0]]]), np.array([[True]]), (12, 12), 2, 1.5).double()
+    loss = MultiTaskLoss(kind, 1.5, 0.5, 0.5, 1.0)
+    logits = torch.randn(1, 3, 6, 6, dtype=torch.float64, generator=generator, requires_grad=True)
+    maps = torch.rand(1, 1, 6, 6, dtype=torch.float64, generator=generator, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a, b: loss(NetworkOutput(a, b), labels, target).total, (logits, maps))
+
+
+# -- data -----------------------------------------------------------------------------------------------------------
+def stream(split):
+    return BatchStream(split, 4, 1, RandomizationConfig(), 8, 2, 1.5)
+
+
+def test_a_stream_goes_on_where_it_was_and_every_epoch_has_its_own_order():
+    split = load_split(make_dataset(train=12).split("train"))
+    whole = stream(split)
+    images = [batch.image for _ in range(2) for batch in whole]
+    assert len(images) == 6
+    first = stream(split)
+    for _, batch in zip(range(2), first):
+        last = batch
+    second = stream(split)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(last.image, images[1])
+    assert torch.equal(next(iter(second)).image, images[2])
+    assert not torch.equal(images[0], images[3])
+
+
+def test_limit_takes_samples_spread_over_the_split():
+    split = make_dataset(train=9).split("train")
+    loaded = load_split(split, 3)
+    assert (loaded.images == np.stack([split[i].image for i in (0, 4, 8)])).all()
+
+
+# -- runs -----------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    summary = train(CONFIG, RunOptions(out / "data", out / "run", export=out / "models" / "s.safetensors"), make_dataset())
+    return out, summary
+
+
+def test_a_run_leaves_weights_metrics_and_curves(finished):
+    out, summary = finished
+    _, metadata = load_weights(out / "models" / "s.safetensors", "session", LABEL_NAMES, SESSION_LANDMARKS)
+    assert metadata.heatmap_sigma_px == pytest.approx(3.9 / (297.984 / 64 * 2))
+    rows = read_rows(out / "run" / "metrics.csv")
+    assert [row["epoch"] for row in rows] == ["1.0", "2.0", "3.0"]
+    assert all(np.isfinite(float(row["loss"])) for row in rows)
+    assert summary["images"] == 4
+    assert {p.name for p in (out / "run").iterdir()} >= {"metrics.json", "curves.png", "run.json", "weights.safetensors"}
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(finished, tmp_path):
+    out, _ = finished
+
+    class Interrupted(Exception):
+        pass
+
+    class Stops:
+        """A data set whose training stops the process at the third step, in the middle of an epoch."""
+
+    import synthex_perception.training.run as run_module
+    from synthex_perception.training.module import TrainingModule
+
+    original = TrainingModule.training_step
+
+    def dies(self, batch, batch_idx):
+        if self.global_step == 3:
+            raise Interrupted
+        return original(self, batch, batch_idx)
+
+    assert run_module.train is train
+    TrainingModule.training_step = dies
+    try:
+        with pytest.raises(Interrupted):
+            train(CONFIG, RunOptions(tmp_path, tmp_path / "run"), make_dataset())
+    finally:
+        TrainingModule.training_step = original
+    train(CONFIG, RunOptions(tmp_path, tmp_path / "run", resume=True), make_dataset())
+    unbroken, _ = load_weights(out / "run" / "weights.safetensors")
+    resumed, _ = load_weights(tmp_path / "run" / "weights.safetensors")
+    for (name, a), b in zip(unbroken.state_dict().items(), resumed.state_dict().values()):
+        assert torch.allclose(a, b, atol=1e-3), name
+
+
+def test_a_time_limit_ends_the_run_early(tmp_path):
+    config = replace(CONFIG, epochs=10_000)
+    train(config, RunOptions(tmp_path, tmp_path / "run", max_minutes=0.05), make_dataset())
+    assert float(read_rows(tmp_path / "run" / "metrics.csv")[-1]["minutes"]) < 1.0
+
+
+def test_another_task_is_refused(tmp_path):
+    with pytest.raises(TrainingError, match="'hip'.*'session'"):
+        train(CONFIG, RunOptions(tmp_path, tmp_path / "run"), make_dataset(task="hip"))
+
+
+def test_a_run_is_not_overwritten_and_nothing_cannot_be_resumed(finished, tmp_path):
+    with pytest.raises(TrainingError, match="--resume"):
+        train(CONFIG, RunOptions(tmp_path, finished[0] / "run"), make_dataset())
+    with pytest.raises(TrainingError, match="nothing to resume"):
+        train(CONFIG, RunOptions(tmp_path, tmp_path / "run", resume=True), make_dataset())
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run(tmp_path):
+    with pytest.raises(FloatingPointError, match="learning_rate"):
+        train(replace(CONFIG, heatmap_weight=float("nan")), RunOptions(tmp_path, tmp_path / "run"), make_dataset())
+
+
+def test_command_line_names_a_missing_data_set_and_writes_nothing(tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text("epochs: 1\n")
+    status = main(["--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run"), "--config", str(tmp_path / "c.yaml")])
+    assert status == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_shipped_recipe_is_readable():
+    from pathlib import Path
+
+    config = TrainingConfig.from_yaml(Path(__file__).resolve().parents[3] / "config" / "training" / "session.yaml")
+    assert config.task == "session" and config.randomization.strong_max_operations == 2
+
+
+def test_unknown_key_in_a_recipe_is_named(tmp_path):
+    (tmp_path / "c.yaml").write_text("learnrate: 1\n")
+    with pytest.raises(ValueError, match="learnrate"):
+        TrainingConfig.from_yaml(tmp_path / "c.yaml")

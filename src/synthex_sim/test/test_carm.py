@@ -1,0 +1,99 @@
+"""The positioner: standard views, limits, motion, and profiles that are wrong."""
+
+import numpy as np
+import pytest
+import yaml
+from sim_worlds import AIM, CONFIG
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthex_sim.carm.carm import STANDARD_VIEWS, CArm, CArmJoints
+from synthex_sim.carm.positioner import SPEED_DEG_S, Positioner, orbit_script
+
+
+def test_zero_joints_give_an_ap_view(carm):
+    """Source below, detector above; head (world +x) at the top, patient's left (world -y) at image right."""
+    view = carm.view(carm.aim(AIM, 700.0, 0.0, 0.0))
+    assert view.source == pytest.approx(AIM - [0, 0, 700])
+    centre, _ = view.project(AIM)
+    head, _ = view.project(AIM + [50, 0, 0])
+    left, _ = view.project(AIM + [0, -50, 0])
+    assert centre == pytest.approx([767.5, 767.5])
+    assert head[1] < centre[1] - 100 and left[0] > centre[0] + 100
+    assert view.source_to_detector_mm == pytest.approx(1020.0)
+
+
+@pytest.mark.parametrize(("name", "detector_moves"), [
+    ("inlet", (1, 0)), ("outlet", (-1, 0)), ("lao_30", (0, -1)), ("rao_30", (0, 1)), ("lateral", (0, -1)),
+])
+def test_standard_views_tilt_the_detector_to_the_named_side(carm, name, detector_moves):
+    view = carm.view(carm.aim(AIM, 700.0, *STANDARD_VIEWS[name]))
+    beam = view.camera_to_world[:3, 2]
+    for axis, sign in enumerate(detector_moves):
+        assert np.sign(np.round(beam[axis], 6)) == sign
+
+
+@given(st.floats(-40, 110), st.floats(-60, 60), st.floats(600, 900))
+@settings(max_examples=40, deadline=None)
+def test_aiming_puts_the_target_on_the_central_ray_at_the_wanted_distance(orbital, angular, distance):
+    carm = CArm.from_yaml(CONFIG / "carm" / "cios_fusion.yaml")
+    try:
+        joints = carm.aim(AIM, distance, orbital, angular)
+    except ValueError:
+        return
+    pixel, depth = carm.view(joints).project(AIM)
+    assert pixel == pytest.approx([767.5, 767.5], abs=1e-6) and depth == pytest.approx(distance)
+
+
+def test_the_isocentre_stays_put_when_the_arm_turns(carm):
+    for orbital, angular in ((0, 0), (30, 0), (-20, 35)):
+        joints = CArmJoints(lift_mm=200.0, in_out_mm=100.0, orbital_deg=orbital, angular_deg=angular)
+        isocenter = carm.isocenter_pose(joints)[:3, 3]
+        pixel, depth = carm.view(joints).project(isocenter)
+        assert pixel == pytest.approx([767.5, 767.5]) and depth == pytest.approx(530.0)
+
+
+def test_joints_outside_their_limits_are_refused_by_name(carm):
+    with pytest.raises(ValueError, match="orbital_deg = 120.0 is outside"):
+        carm.view(CArmJoints(in_out_mm=100.0, orbital_deg=120.0))
+    with pytest.raises(ValueError, match="lift_mm"):
+        carm.view(CArmJoints(lift_mm=float("nan")))
+
+
+def test_a_motion_takes_as_long_as_its_slowest_joint_and_ends_at_its_target(carm):
+    positioner = Positioner(carm, CArmJoints(in_out_mm=100.0))
+    target = CArmJoints(in_out_mm=100.0, orbital_deg=30.0, lift_mm=10.0)
+    assert positioner.move(target, 5.0) == pytest.approx(30.0 / SPEED_DEG_S)
+    assert positioner.is_moving(5.5) and positioner.joints(6.0).orbital_deg == pytest.approx(15.0)
+    assert positioner.joints(8.0) == target and not positioner.is_moving(8.0)
+
+
+def test_a_refused_target_leaves_the_arm_as_it_was(carm):
+    positioner = Positioner(carm, CArmJoints(in_out_mm=100.0))
+    with pytest.raises(ValueError, match="outside"):
+        positioner.move(CArmJoints(orbital_deg=-90.0), 1.0)
+    assert positioner.joints(9.0) == CArmJoints(in_out_mm=100.0)
+
+
+def test_the_script_passes_its_way_points_and_ends_with_the_first_command(carm):
+    script = orbit_script(carm, AIM, 780.0, [0.0, 20.0, 0.0], [0.0, 0.0, -20.0], 30.0)
+    positioner = Positioner(carm, script(0.0), script)
+    assert positioner.joints(10.0).orbital_deg == pytest.approx(20.0)
+    assert positioner.joints(20.0).angular_deg == pytest.approx(-20.0)
+    assert positioner.joints(40.0) == positioner.joints(10.0)
+    positioner.move(carm.aim(AIM, 780.0, 5.0, 5.0), 10.0)
+    assert positioner.joints(100.0).orbital_deg == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({"name": None, "detektor": {}}, "unknown keys"),
+    ({"tube": {"kvp": 90}}, "tube|anode|argument"),
+    ({"source_to_isocenter_mm": 2000}, "between source and detector"),
+    ({"positioner": {"isocenter_height_mm": 1}}, "limits for exactly"),
+])
+def test_a_wrong_profile_is_refused_with_the_reason(tmp_path, config_folder, change, reason):
+    document = yaml.safe_load((config_folder / "carm" / "cios_fusion.yaml").read_text()) | change
+    path = tmp_path / "carm.yaml"
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(ValueError, match=reason):
+        CArm.from_yaml(path)

@@ -1,0 +1,202 @@
+"""carm_node over real DDS, in its own process: it publishes what a C-arm would, and answers."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import nibabel
+import numpy as np
+import pytest
+from sim_worlds import CONFIG
+
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
+pytest.importorskip("synthex_msgs", reason="needs the built workspace")
+
+from geometry_msgs.msg import Point, PoseStamped  # noqa: E402
+from rclpy.action import ActionClient  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
+from synthex_msgs.action import Sweep  # noqa: E402
+from synthex_msgs.msg import CmDetection, CmShape, Exposure, LabelInfo, Landmark2DArray  # noqa: E402
+from synthex_msgs.srv import Acquire, SetView  # noqa: E402
+
+from cm_kinematics.geometry import load_geometry  # noqa: E402
+from cm_kinematics.kinematics import segment_poses, tip_point  # noqa: E402
+from cm_kinematics.nodes.conversions import point_message, pose_messages, stamp_ns  # noqa: E402
+from synthex_sim.nodes.image_messages import from_image_msg  # noqa: E402
+
+NAMESPACE = f"/carm_{os.getpid()}"
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+TOPICS = (
+    ("carm/image_raw", Image, 10), ("carm/camera_info", CameraInfo, 10), ("carm/exposure", Exposure, 10),
+    ("carm/joint_states", JointState, 10), ("carm/measured_cp", PoseStamped, 10),
+    ("carm/ground_truth/mask", Image, 10), ("carm/ground_truth/landmarks", Landmark2DArray, 10),
+    ("carm/ground_truth/cm", CmDetection, 10), ("carm/ground_truth/label_info", LabelInfo, LATCHED),
+)
+
+
+def command(*parameters: str) -> list[str]:
+    given = [f"device_file:={CONFIG / 'carm' / 'cios_fusion.yaml'}", f"cm_device_file:={CONFIG / 'cm' / 'notched_27.yaml'}",
+             "autostart:=true", "image_size:=64", "rate_hz:=10.0", *parameters]
+    flags = [part for parameter in given for part in ("-p", parameter)]
+    return [sys.executable, "-m", "synthex_sim.nodes.carm_node", "--ros-args", "-r", f"__ns:={NAMESPACE}", *flags]
+
+
+class Client:
+    def __init__(self, domain_id: int) -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain_id)
+        self.node = rclpy.create_node("client", namespace=NAMESPACE, context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.got: dict[str, list] = {topic: [] for topic, _, _ in TOPICS}
+        for topic, kind, qos in TOPICS:
+            self.node.create_subscription(kind, topic, self.got[topic].append, qos)
+        self.shape = self.node.create_publisher(CmShape, "cm/shape", 1)
+        self.acquire = self.node.create_client(Acquire, "carm/acquire")
+        self.set_view = self.node.create_client(SetView, "carm/set_view")
+        self.sweep = ActionClient(self.node, Sweep, "carm/sweep")
+
+    def spin_until(self, condition, seconds: float = 60.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"waited {seconds} s in vain; got { {k: len(v) for k, v in self.got.items()} }"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def call(self, client, request):
+        future = client.call_async(request)
+        self.spin_until(future.done)
+        return future.result()
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        rclpy.try_shutdown(context=self.context)
+
+
+@pytest.fixture(scope="module")
+def small_ct(tmp_path_factory):
+    volume = np.full((40, 40, 40), -1000, np.int16)
+    volume[5:-5, 5:-5, 5:-5] = 30
+    path = tmp_path_factory.mktemp("ct") / "box.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(volume, np.diag([6.0, 6.0, 6.0, 1.0])), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def session(small_ct):
+    domain_id = random.randint(10, 90)
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    process = subprocess.Popen(command(f"patient:={small_ct}"), env=environment, stderr=subprocess.PIPE, text=True)
+    client = Client(domain_id)
+    client.spin_until(lambda: client.got["carm/image_raw"] or process.poll() is not None)
+    yield client
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=5) == 0, process.stderr.read()
+    client.close()
+
+
+def test_an_image_and_all_that_derives_from_it_carry_one_stamp_and_frame(session):
+    session.spin_until(lambda: len(session.got["carm/ground_truth/cm"]) >= 5)
+    stamps = {topic: [stamp_ns(m.header.stamp) for m in session.got[topic]] for topic, _, _ in TOPICS}
+    wanted = stamps["carm/image_raw"][2]
+    for topic in ("carm/camera_info", "carm/exposure", "carm/ground_truth/mask", "carm/ground_truth/landmarks",
+                  "carm/ground_truth/cm", "carm/joint_states", "carm/measured_cp"):
+        assert wanted in stamps[topic], topic
+    assert session.got["carm/image_raw"][2].header.frame_id == "carm_source_optical"
+    assert session.got["carm/measured_cp"][0].header.frame_id == "world"
+    assert session.got["carm/ground_truth/label_info"][0].class_map[7].class_name == "continuum_manipulator"
+
+
+def test_image_and_camera_info_say_what_they_are(session):
+    session.spin_until(lambda: session.got["carm/exposure"])
+    image, info = session.got["carm/image_raw"][0], session.got["carm/camera_info"][0]
+    exposure = session.got["carm/exposure"][0]
+    assert (image.encoding, image.height, image.width) == ("mono16", 64, 64)
+    counts = from_image_msg(image)
+    assert counts.min() < 0.3 * exposure.open_field < counts.max()
+    assert info.k[0] == pytest.approx(-1020 / (0.194 * 24)) and info.k[4] == pytest.approx(1020 / (0.194 * 24))
+    assert info.k[2] == pytest.approx(31.5) and info.distortion_model == "plumb_bob"
+    assert exposure.source_to_detector == pytest.approx(1.02) and exposure.pixel_spacing == pytest.approx(0.194e-3 * 24)
+    assert exposure.renderer == "polychromatic" and exposure.kvp == 90.0 and exposure.mas == 0.5
+
+
+def test_the_manipulator_on_cm_shape_appears_where_its_pose_says(session):
+    geometry = load_geometry(CONFIG / "cm" / "notched_27.yaml")
+    angles = np.full(27, 0.01)
+    poses = segment_poses(geometry, angles)
+    poses[:, :3, 3] += [-35.0, 0.0, 120.0]
+    message = CmShape(device=geometry.name, segments=pose_messages(poses), joint_angles=angles.tolist(),
+                      tip=point_message(tip_point(geometry, angles)), base=Point())
+    message.header.frame_id = "table"
+    session.got["carm/ground_truth/cm"].clear()
+    session.spin_until(lambda: session.shape.publish(message) or any(
+        m.detected for m in session.got["carm/ground_truth/cm"]))
+    seen = next(m for m in session.got["carm/ground_truth/cm"] if m.detected)
+    assert seen.mask_pixels > 10 and seen.tip.visible and seen.base.visible
+    assert (seen.tip.name, seen.base.name) == ("CM-tip", "CM-base")
+    mask = next(from_image_msg(m) for m in session.got["carm/ground_truth/mask"] if m.header.stamp == seen.header.stamp)
+    rows, columns = np.nonzero(mask == 7)
+    assert len(rows) == seen.mask_pixels
+    assert min(np.hypot(columns - seen.tip.x, rows - seen.tip.y)) < 1.5
+
+
+def test_acquire_brings_the_image_with_the_exposure_asked_for(session):
+    answer = session.call(session.acquire, Acquire.Request(kvp=70.0, mas=2.0))
+    assert answer.success, answer.message
+    assert (answer.exposure.kvp, answer.exposure.mas) == (70.0, 2.0)
+    assert answer.image.header == answer.exposure.header == answer.camera_info.header
+    assert "70 kV" in answer.exposure.spectrum
+
+
+def test_set_view_moves_there_and_refuses_what_it_cannot(session):
+    answer = session.call(session.set_view, SetView.Request(view="inlet"))
+    assert answer.success, answer.message
+    angles = dict(zip(answer.joints.name, answer.joints.position, strict=True))
+    assert angles["angular"] == pytest.approx(np.deg2rad(40.0))
+    for request, reason in (
+        (SetView.Request(view="skyline"), "unknown view"),
+        (SetView.Request(joints=JointState(name=["orbital"], position=[3.0])), "outside its limits"),
+        (SetView.Request(joints=JointState(name=["elbow"], position=[0.0])), "unknown joint"),
+        (SetView.Request(joints=JointState(name=["orbital"], position=[float("nan")])), "finite"),
+    ):
+        answer = session.call(session.set_view, request)
+        assert not answer.success and reason in answer.message
+    angles = dict(zip(answer.joints.name, answer.joints.position, strict=True))
+    assert angles["angular"] == pytest.approx(np.deg2rad(40.0))
+
+
+def test_a_sweep_publishes_images_and_ends_where_it_should(session):
+    assert session.sweep.wait_for_server(timeout_sec=10)
+    feedback = []
+    goal = Sweep.Goal(end=JointState(name=["orbital"], position=[0.2]), duration=1.0)
+    sending = session.sweep.send_goal_async(goal, feedback_callback=lambda m: feedback.append(m.feedback))
+    session.spin_until(sending.done)
+    accepted = sending.result()
+    assert accepted.accepted
+    result = accepted.get_result_async()
+    session.spin_until(result.done)
+    outcome = result.result().result
+    assert outcome.success and outcome.frames_published >= 3
+    assert feedback and 0 <= feedback[0].progress <= feedback[-1].progress <= 1
+
+
+@pytest.mark.parametrize(("parameter", "reason"), [
+    ("patient:=/no/such/ct.nii.gz", "does not exist"),
+    ("patient:=phantom:x", "phantom:7"),
+    ("rate:=3.0", "unknown parameter rate"),
+    ("renderer:=magic", "must be one of"),
+    ("script_orbital_deg:=[80.0, 170.0]", "outside its limits"),
+])
+def test_a_wrong_configuration_is_one_clear_line_and_a_non_zero_exit(parameter, reason):
+    extra = ["script_angular_deg:=[0.0, 0.0]"] if "script" in parameter else []
+    patient = [] if parameter.startswith("patient") else ["patient:=none"]
+    run = subprocess.run(command(*patient, parameter, *extra), capture_output=True, text=True, timeout=60,
+                         env=os.environ | {"ROS_DOMAIN_ID": str(random.randint(10, 90))})
+    assert run.returncode == 1
+    errors = [line for line in run.stderr.splitlines() if "carm_node: error:" in line]
+    assert len(errors) == 1 and reason in errors[0], run.stderr
+    assert "Traceback" not in run.stderr

@@ -1,0 +1,145 @@
+"""The rules of the layout: which way dependencies point, who may know ROS, and that packages say what they contain."""
+
+import ast
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SOURCE = REPOSITORY / "src"
+#: Each package may use those before it.
+ORDER = ["cm_kinematics", "synthex_sim", "synthex_perception", "synthex_bringup"]
+ROS_MODULES = {"rclpy", "rosidl_runtime_py", "rosidl_parser", "ament_index_python", "builtin_interfaces", "tf2_ros",
+               "rosgraph_msgs", "std_srvs", "rcl_interfaces", "unique_identifier_msgs", "action_msgs"}
+
+
+def modules_of(package):
+    return sorted((SOURCE / package / package).rglob("*.py"))
+
+
+def imported(file):
+    """The top-level names of everything that `file` imports, at whatever place in it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(), filename=str(file))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module.split(".")[0])
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
+            if isinstance(node.args[0], ast.Constant):
+                names.add(str(node.args[0].value).split(".")[0])
+    return names
+
+
+def is_ros(name):
+    return name in ROS_MODULES or name.endswith("_msgs")
+
+
+def tree(package):
+    return ElementTree.parse(SOURCE / package / "package.xml").getroot()
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_dependencies_point_one_way(package):
+    above = set(ORDER[ORDER.index(package) + 1:])
+    wrong = {f"{file.relative_to(SOURCE)} imports {name}" for file in modules_of(package)
+             for name in imported(file) & above}
+    assert modules_of(package) and not wrong
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_only_nodes_know_ros(package):
+    wrong = {f"{file.relative_to(SOURCE)} imports {name}" for file in modules_of(package)
+             if "nodes" not in file.relative_to(SOURCE / package / package).parts
+             for name in imported(file) if is_ros(name)}
+    assert not wrong
+
+
+def test_this_test_would_notice():
+    nodes = [file for package in ORDER for file in modules_of(package) if "nodes" in file.parts]
+    assert any(is_ros(name) for file in nodes for name in imported(file))
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_every_python_folder_is_a_package(package):
+    folders = {file.parent for file in modules_of(package)}
+    assert [str(folder.relative_to(SOURCE)) for folder in folders if not (folder / "__init__.py").is_file()] == []
+    assert (SOURCE / package / package / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_package_xml_names_every_ros_package_that_is_imported(package):
+    declared = {element.text for element in tree(package) if element.tag.endswith("depend")}
+    used = {name for file in modules_of(package) for name in imported(file) if is_ros(name) or name in ORDER}
+    assert used - declared - {package} == set()
+
+
+@pytest.mark.parametrize("package", [*ORDER, "synthex_msgs"])
+def test_versions_and_licences_agree(package):
+    root = tree(package)
+    assert root.findtext("name") == package and root.findtext("license") == "Apache-2.0"
+    assert root.findtext("version") == tree("synthex_msgs").findtext("version")
+    setup = SOURCE / package / "setup.py"
+    if setup.is_file():
+        assert f'version="{root.findtext("version")}"' in setup.read_text()
+
+
+@pytest.mark.parametrize("package", ["cm_kinematics", "synthex_sim", "synthex_perception"])
+def test_console_scripts_point_at_functions_that_exist(package):
+    scripts = re.findall(r'"(\w+) = ([\w.]+):(\w+)"', (SOURCE / package / "setup.py").read_text())
+    assert scripts
+    for name, module, function in scripts:
+        file = SOURCE / package / (module.replace(".", "/") + ".py")
+        assert file.is_file(), f"{name}: {file} does not exist"
+        functions = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+        assert function in functions, f"{name}: {module} has no {function}"
+
+
+def test_scripts_of_the_bringup_package_point_at_modules_that_exist():
+    scripts = sorted((SOURCE / "synthex_bringup/scripts").iterdir())
+    cmake = (SOURCE / "synthex_bringup/CMakeLists.txt").read_text()
+    assert scripts
+    for script in scripts:
+        (module,) = re.findall(r"from ([\w.]+) import main", script.read_text())
+        file = SOURCE / "synthex_bringup" / (module.replace(".", "/") + ".py")
+        assert file.is_file() and "def main(" in file.read_text(), f"{script.name}: {file}"
+        assert f"scripts/{script.name}\n" in cmake
+
+
+def test_every_interface_of_synthex_msgs_is_built_and_every_field_is_commented():
+    folder = SOURCE / "synthex_msgs"
+    cmake = (folder / "CMakeLists.txt").read_text()
+    files = [file for kind in ("msg", "srv", "action") for file in sorted((folder / kind).iterdir())]
+    assert files
+    for file in files:
+        assert f"  {file.parent.name}/{file.name}\n" in cmake
+        lines = file.read_text().splitlines()
+        for above, line in zip(["", *lines], lines):
+            if line.strip() and not line.startswith(("#", "---")):
+                assert "#" in line or above.startswith("#"), f"{file.name}: '{line}' has no comment"
+
+
+def test_requirements_are_all_pinned_by_the_constraints():
+    folder = REPOSITORY / "requirements"
+    pins = dict(line.lower().replace("_", "-").split("==") for line in (folder / "constraints.txt").read_text().splitlines()
+                if line and not line.startswith("#"))
+    for name in ("ros", "runtime", "train", "dev"):
+        for line in (folder / f"{name}.txt").read_text().splitlines():
+            if line and not line.startswith("#"):
+                package, _, version = line.split("#")[0].strip().partition("==")
+                key = re.sub(r"\[.*\]", "", package).lower().replace("_", "-")
+                assert key in pins and version in ("", pins[key]), f"{name}.txt: {line}"
+
+
+def test_no_file_of_the_tree_holds_a_merge_marker_or_a_path_of_the_machine_it_was_written_on():
+    this = Path(__file__).resolve()
+    wrong = []
+    for folder in ("src", "launch", "config", "tools", "tests", "requirements", ".ci", "docs"):
+        for file in (REPOSITORY / folder).rglob("*"):
+            if file.suffix in (".py", ".yaml", ".txt", ".md", ".cmake", ".xml", ".msg", ".srv", ".action") and file != this:
+                text = file.read_text(errors="replace")
+                if re.search(r"(^|[\s\"'=(])/(root|work)/|^<<<<<<< |^>>>>>>> ", text, re.MULTILINE):
+                    wrong.append(str(file.relative_to(REPOSITORY)))
+    assert wrong == []
