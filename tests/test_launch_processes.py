@@ -91,6 +91,43 @@ def test_a_node_that_dies_is_named_with_its_exit_code(workspace):
     assert "process has died" in result.stdout and "node-1 died with exit code 3" in result.stdout
 
 
+def test_the_reason_of_a_death_stands_at_the_end_and_is_not_buried(workspace):
+    workspace.executable("node", "import time; time.sleep(60)")  # answers SIGINT with a KeyboardInterrupt traceback
+    workspace.executable("other", """
+    import sys, time
+    time.sleep(0.5)
+    sys.exit("other: error: no such patient")
+    """)
+    workspace.file("""
+    launch:
+    - executable: {cmd: "$(exec-in-pkg node demo)", output: screen}
+    - executable: {cmd: "$(exec-in-pkg other demo)", output: screen, on_exit: shutdown}
+    """)
+    result = workspace.launch()
+    assert result.stdout.splitlines()[-1].endswith("other-2 died with exit code 1: other: error: no such patient")
+    assert "Traceback" not in result.stdout and result.returncode == 1
+    (log,) = (workspace.folder / "log").rglob("launch.log")
+    assert "KeyboardInterrupt" in log.read_text()
+
+
+def test_an_error_while_ending_is_shown_whole(workspace):
+    workspace.executable("node", """
+    import time
+    try:
+        time.sleep(60)
+    finally:
+        1 / 0
+    """)
+    workspace.executable("other", "import time; time.sleep(0.5)")
+    workspace.file("""
+    launch:
+    - executable: {cmd: "$(exec-in-pkg node demo)", output: screen}
+    - executable: {cmd: "$(exec-in-pkg other demo)", on_exit: shutdown}
+    """)
+    result = workspace.launch()
+    assert "[node-1] Traceback" in result.stdout and "ZeroDivisionError" in result.stdout and result.returncode == 1
+
+
 def test_a_node_that_crashes_is_named_with_its_signal(workspace):
     workspace.executable("node", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     workspace.executable("other", "")

@@ -1,7 +1,9 @@
 """The rules of the layout: which way dependencies point, who may know ROS, and that packages say what they contain."""
 
 import ast
+import importlib.metadata
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -13,6 +15,8 @@ SOURCE = REPOSITORY / "src"
 ORDER = ["cm_kinematics", "synthex_sim", "synthex_perception", "synthex_bringup"]
 ROS_MODULES = {"rclpy", "rosidl_runtime_py", "rosidl_parser", "ament_index_python", "builtin_interfaces", "tf2_ros",
                "rosgraph_msgs", "std_srvs", "rcl_interfaces", "unique_identifier_msgs", "action_msgs"}
+#: Adapters that say clearly what is missing where these are not installed.
+OPTIONAL = {"cupy", "deepdrr"}
 
 
 def modules_of(package):
@@ -131,6 +135,29 @@ def test_requirements_are_all_pinned_by_the_constraints():
                 package, _, version = line.split("#")[0].strip().partition("==")
                 key = re.sub(r"\[.*\]", "", package).lower().replace("_", "-")
                 assert key in pins and version in ("", pins[key]), f"{name}.txt: {line}"
+
+
+def requirements(*names):
+    lines = [line.split("#")[0].strip() for name in names
+             for line in (REPOSITORY / "requirements" / f"{name}.txt").read_text().splitlines()]
+    return {re.split(r"[\[=<>~ ]", line)[0].lower().replace("_", "-") for line in lines if line}
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_every_library_that_is_imported_is_required_where_it_is_imported(package):
+    # Imports inside functions too: "lazily" is no excuse for a library that is not there. Optional ones stand in gpu.txt.
+    distributions = importlib.metadata.packages_distributions()
+    running = requirements("runtime", "ros", "gpu")
+    training = running | requirements("train")
+    wrong = set()
+    for file in modules_of(package):
+        parts = file.relative_to(SOURCE / package / package).parts
+        allowed = training if parts[0] in ("training", "evaluation", "adaptation", "randomization") else running
+        for name in imported(file) - set(sys.stdlib_module_names) - set(ORDER) - OPTIONAL:
+            found = {distribution.lower().replace("_", "-") for distribution in distributions.get(name, [name])}
+            if not is_ros(name) and not found & allowed:
+                wrong.add(f"{file.relative_to(SOURCE)} imports {name}")
+    assert wrong == set()
 
 
 def test_no_file_of_the_tree_holds_a_merge_marker_or_a_path_of_the_machine_it_was_written_on():

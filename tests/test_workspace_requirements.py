@@ -99,6 +99,12 @@ def test_a_python_without_wheels_is_refused_and_one_with_wheels_is_named(change)
     assert "python3.12 python3.12-venv python3.12-dev" in problem.remedy and "PYTHON=python3.12" in problem.remedy
 
 
+@pytest.mark.parametrize("release, package", [("debian 12", "python3.11"), ("ubuntu 24.04", "python3.12")])
+def test_the_python_that_is_named_is_one_the_release_has(release, package):
+    problem = only_problem(pythons={"python3": python((3, 9, 2))}, distribution=[release, release.split()[0]])
+    assert problem.remedy.startswith("sudo apt-get install " + package + " ")
+
+
 @pytest.mark.parametrize("system, processor, words", [
     ("Darwin", "arm64", "macOS on arm64"), ("Windows", "AMD64", "Windows"), ("Linux", "aarch64", "Linux on aarch64")])
 def test_a_platform_without_wheels_is_told_of_the_other_ways_and_nothing_else(system, processor, words):

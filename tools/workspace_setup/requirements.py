@@ -14,6 +14,9 @@ NEEDED_BYTES = 6 * 10 ** 9
 WITHOUT_WHEELS = ("use a container with x86-64 Debian 12 or Ubuntu 24.04, or RoboStack (ROS 2 from conda), or ROS 2's own "
                   "packages (Ubuntu 24.04: ros-jazzy-ros-base) as the README's ROS 2 way says")
 
+# The Python between 3.11 and 3.13 that a release has packages of.
+_PYTHON_OF = {"debian 12": "3.11", "debian 13": "3.13", "ubuntu 22.04": "3.11", "ubuntu 24.04": "3.12"}
+
 Problem = NamedTuple("Problem", [("what", str), ("remedy", str)])
 
 # What a Python says about itself. One call, because starting some Pythons (pyenv's shims) takes a while.
@@ -58,13 +61,15 @@ class Machine:
 
     def distribution(self):
         # type: () -> List[str]
-        """The distribution and those it derives from, e.g. ['ubuntu', 'debian']."""
+        """Release, distribution and those it derives from, e.g. ['ubuntu 24.04', 'ubuntu', 'debian']."""
         try:
             with open("/etc/os-release", encoding="utf-8") as file:
                 pairs = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
         except OSError:
             return []
-        return [pairs.get("ID", "").strip('"')] + pairs.get("ID_LIKE", "").strip('"').split()
+        own = pairs.get("ID", "").strip('"')
+        release = "{} {}".format(own, pairs.get("VERSION_ID", "").strip('"'))
+        return [release, own] + pairs.get("ID_LIKE", "").strip('"').split()
 
     def free_bytes(self, folder):
         # type: (str) -> int
@@ -166,7 +171,7 @@ def _python_problem(answer, package_manager=None):
         wrong = name
     else:
         return []
-    remedy = package_manager.python("3.12") if package_manager else ""
+    remedy = package_manager.python() if package_manager else ""
     return [Problem("CPython 3.11, 3.12 or 3.13 (64 bit) is needed, '{}' is {}".format(answer["executable"], wrong), remedy)]
 
 
@@ -189,6 +194,7 @@ class _PackageManager:
     def __init__(self, distributions):
         # type: (List[str]) -> None
         names = set(distributions)
+        self._python = next((_PYTHON_OF[name] for name in distributions if name in _PYTHON_OF), "3.12")
         self._kind = ("apt" if names & {"debian", "ubuntu"} else "dnf" if names & {"fedora", "rhel", "centos"} else "")
 
     def install(self, debian, fedora, debian_default=None):
@@ -200,8 +206,8 @@ class _PackageManager:
             return "sudo dnf install {}".format(fedora)
         return "install it with your package manager (Debian and Ubuntu: {}; Fedora and RHEL: {})".format(debian, fedora)
 
-    def python(self, version):
-        # type: (str) -> str
-        packages = "python{0} python{0}-venv python{0}-dev".format(version)
-        return "{}, or `pyenv install {}`; then `make PYTHON=python{} ...`".format(
-            self.install(packages, "python{0} python{0}-devel".format(version)), version, version)
+    def python(self):
+        # type: () -> str
+        packages = "python{0} python{0}-venv python{0}-dev".format(self._python)
+        return "{0}, or `pyenv install {1}`; then `make PYTHON=python{1} ...`".format(
+            self.install(packages, "python{0} python{0}-devel".format(self._python)), self._python)

@@ -72,8 +72,10 @@ class SmallSession:
         return self
 
     def __exit__(self, *_) -> None:
-        rclpy.try_shutdown(context=self._context)
+        self._executor.shutdown()
         self._thread.join(timeout=5)
+        self.node.destroy_node()  # or its publishers stay until they are collected, and the next test meets them
+        rclpy.try_shutdown(context=self._context)
 
     def _spin(self) -> None:
         try:

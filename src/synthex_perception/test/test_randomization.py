@@ -40,7 +40,7 @@ def test_landmark_and_mask_stay_on_their_dense_dot():
             centre = np.array([(dot * x).sum(), (dot * y).sum()]) / dot.sum()
             assert moved.landmarks[k, 0] == pytest.approx(centre, abs=0.1)
             rows, columns = np.nonzero(moved.mask[k].numpy())
-            assert moved.landmarks[k, 0] == pytest.approx([columns.mean(), rows.mean()], abs=0.3)
+            assert moved.landmarks[k, 0] == pytest.approx([columns.mean(), rows.mean()], abs=0.5)
 
 
 def test_a_quarter_turn_takes_the_right_end_to_the_bottom():

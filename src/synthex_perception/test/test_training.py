@@ -1,6 +1,7 @@
 """Targets, losses, and whole small runs: learn, resume, fail clearly."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from synthex_perception.training.config import TrainingConfig
 from synthex_perception.training.data import BatchStream, load_split
 from synthex_perception.training.log import read_rows
 from synthex_perception.training.losses import MultiTaskLoss, heatmap_mse, heatmap_ncc
+from synthex_perception.training.module import TrainingModule
 from synthex_perception.training.run import RunOptions, TrainingError, train
 from synthex_perception.training.targets import gaussian_heatmaps, soft_labels
 from synthex_sim.anatomy import LABEL_NAMES, SESSION_LANDMARKS
@@ -120,17 +122,11 @@ def test_a_run_leaves_weights_metrics_and_curves(finished):
     assert {p.name for p in (out / "run").iterdir()} >= {"metrics.json", "curves.png", "run.json", "weights.safetensors"}
 
 
-def test_an_interrupted_run_resumes_to_the_same_weights(finished, tmp_path):
+def test_an_interrupted_run_resumes_to_the_same_weights(finished, tmp_path, monkeypatch):
     out, _ = finished
 
     class Interrupted(Exception):
         pass
-
-    class Stops:
-        """A data set whose training stops the process at the third step, in the middle of an epoch."""
-
-    import synthex_perception.training.run as run_module
-    from synthex_perception.training.module import TrainingModule
 
     original = TrainingModule.training_step
 
@@ -139,13 +135,10 @@ def test_an_interrupted_run_resumes_to_the_same_weights(finished, tmp_path):
             raise Interrupted
         return original(self, batch, batch_idx)
 
-    assert run_module.train is train
-    TrainingModule.training_step = dies
-    try:
-        with pytest.raises(Interrupted):
-            train(CONFIG, RunOptions(tmp_path, tmp_path / "run"), make_dataset())
-    finally:
-        TrainingModule.training_step = original
+    monkeypatch.setattr(TrainingModule, "training_step", dies)
+    with pytest.raises(Interrupted):
+        train(CONFIG, RunOptions(tmp_path, tmp_path / "run"), make_dataset())
+    monkeypatch.setattr(TrainingModule, "training_step", original)
     train(CONFIG, RunOptions(tmp_path, tmp_path / "run", resume=True), make_dataset())
     unbroken, _ = load_weights(out / "run" / "weights.safetensors")
     resumed, _ = load_weights(tmp_path / "run" / "weights.safetensors")
@@ -185,8 +178,6 @@ def test_command_line_names_a_missing_data_set_and_writes_nothing(tmp_path, caps
 
 
 def test_shipped_recipe_is_readable():
-    from pathlib import Path
-
     config = TrainingConfig.from_yaml(Path(__file__).resolve().parents[3] / "config" / "training" / "session.yaml")
     assert config.task == "session" and config.randomization.strong_max_operations == 2
 

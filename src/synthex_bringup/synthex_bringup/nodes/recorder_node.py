@@ -55,7 +55,7 @@ ALL = "all"
 READER_DEPTH = 20
 TICK_S = 0.2
 #: From Ctrl-C to the last file: a launcher kills what is still there after five seconds.
-HURRY_S = 3.0
+HURRY_S = 2.5
 
 PARAMETERS = (
     Parameter("run_dir", str, "", "folder of the run, new or empty; empty: runs/<UTC time>-session", read_only=True),

@@ -85,7 +85,9 @@ class ReplayNode(Node):
         """Two sources of images on one topic would mix two sessions."""
         for other in self.get_publishers_info_by_topic(self.resolve_topic_name(IMAGE)):
             if (other.node_name, other.node_namespace) != (self.get_name(), self.get_namespace()):
-                raise ReplayError(f"{IMAGE} is published by {other.node_name} already: end that session first")
+                # DDS may know a publisher before it knows the name of its node.
+                who = other.node_name if not other.node_name.startswith("_") else "another node"
+                raise ReplayError(f"{IMAGE} is published by {who} already: end that session first")
 
     def _take(self, data: bytes) -> None:
         stamp_ns = stamp_of(data)

@@ -13,6 +13,8 @@ from rich.text import Text
 from .monitor import Progress
 
 LOG_PERIOD_S = 5.0
+#: A line that says the same as the one before is repeated less often.
+SAME_LINE_PERIOD_S = 30.0
 
 
 class Terminal:
@@ -26,6 +28,7 @@ class Terminal:
         self._name = name
         self.console = Console(file=stream or sys.stdout, highlight=False)
         self._live: Live | None = None
+        self._last_line = ""
         self._last_line_s = -LOG_PERIOD_S
 
     def say(self, sentence: str) -> None:
@@ -45,8 +48,10 @@ class Terminal:
                 self._live = Live(console=self.console, auto_refresh=False, transient=True)
                 self._live.start()
             self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
-        elif time.monotonic() - self._last_line_s >= LOG_PERIOD_S:
-            self._last_line_s = time.monotonic()
+            return
+        period_s = SAME_LINE_PERIOD_S if line == self._last_line else LOG_PERIOD_S
+        if time.monotonic() - self._last_line_s >= period_s:
+            self._last_line, self._last_line_s = line, time.monotonic()
             self.say(line)
 
     def end(self) -> None:

@@ -31,17 +31,22 @@ def ncc(x: np.ndarray, y: np.ndarray) -> float:
 def heatmap_confidence(heatmap: np.ndarray, peak: tuple[float, float], sigma_px: float) -> float:
     """Likeness of a heatmap around ``peak`` to the Gaussian it should be, 0..1.
 
+    Near the border only the part of the template that lies on the heatmap is compared; a mirrored continuation, which
+    the authors' code gets from its padded network input, would put a second peak beside a landmark at the edge.
+
     Args:
         heatmap: (h, w) float.
-        peak: (column, row), fractions allowed; the template is shifted by the fraction.
+        peak: (column, row) on the heatmap, fractions allowed; the template is shifted by the fraction.
         sigma_px: width of the Gaussian the network was trained towards.
     """
     size = template_size(sigma_px)
     column, row = int(round(peak[0])), int(round(peak[1]))
-    padded = np.pad(heatmap, size, mode="reflect") if min(heatmap.shape) > size else np.pad(heatmap, size, mode="edge")
-    top, left = row + size - size // 2, column + size - size // 2
-    patch = padded[top : top + size, left : left + size]
-    return float(np.clip(ncc(patch, gaussian_template(size, sigma_px, (peak[0] - column, peak[1] - row))), 0.0, 1.0))
+    top, left = row - size // 2, column - size // 2
+    rows = slice(max(0, -top), min(size, heatmap.shape[0] - top))
+    columns = slice(max(0, -left), min(size, heatmap.shape[1] - left))
+    template = gaussian_template(size, sigma_px, (peak[0] - column, peak[1] - row))[rows, columns]
+    patch = heatmap[top + rows.start : top + rows.stop, left + columns.start : left + columns.stop]
+    return float(np.clip(ncc(patch, template), 0.0, 1.0))
 
 
 @lru_cache(maxsize=16)

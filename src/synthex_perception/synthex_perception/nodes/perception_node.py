@@ -43,7 +43,8 @@ TABLE = (
               "marked visible", range=(0.0, 1.0)),
     Parameter("cm_min_pixels", int, 40, "least size of the manipulator's mask; smaller ones are dropped", "px",
               range=(1, 65536)),
-    Parameter("threads", int, 0, "torch threads; 0: torch's choice", range=(0, 64), read_only=True),
+    Parameter("threads", int, 1, "torch threads; 1 is fastest beside a renderer on two cores; 0: torch's choice",
+              range=(0, 64), read_only=True),
     Parameter("overlay", bool, True, "whether perception/overlay is drawn and published"),
     Parameter("autostart", bool, False, "configure and activate at the start", read_only=True),
 )
@@ -65,14 +66,14 @@ class PerceptionNode(LifecycleNode):
 
     def __init__(self, parameter_overrides: list[RosParameter] | None = None) -> None:
         super().__init__("perception_node", parameter_overrides=parameter_overrides)
-        self._parameters = declare(self, TABLE)
+        self._values = declare(self, TABLE)
         self._failure: Exception | None = None
         self._predictor: Predictor | None = None
         self._worker: NewestWins | None = None
         self._active = False
         self._lock = threading.Lock()
         self._reset_counts()
-        if self._parameters["autostart"]:
+        if self._values["autostart"]:
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
                     raise self._failure or RuntimeError("perception_node did not start")
@@ -81,11 +82,11 @@ class PerceptionNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads and warms up the network, makes the interface."""
         try:
-            self._predictor, self._source = _load(self._parameters["weights"], self._parameters["threads"])
+            self._predictor, self._source = _load(self._values["weights"], self._values["threads"])
         except (ValueError, OSError) as error:
             self._failure = error
             # With autostart the error ends the process, which prints it once (spin.py).
-            if not self._parameters["autostart"]:
+            if not self._values["autostart"]:
                 self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         self._make_interface()
@@ -178,7 +179,7 @@ class PerceptionNode(LifecycleNode):
         if message.encoding != "mono16":
             raise ValueError(f"carm/image_raw must be mono16, got {message.encoding}")
         self._predictor.config = PostprocessConfig(
-            self._parameters["landmark_threshold"], self._parameters["cm_min_pixels"]
+            self._values["landmark_threshold"], self._values["cm_min_pixels"]
         )
         found = self._predictor.predict(image)
         self._predict_time.add(time.perf_counter() - started)
@@ -189,13 +190,13 @@ class PerceptionNode(LifecycleNode):
         self._cm.publish(cm_message(found, header))
         self._answered += 1
         self._latency.add(time.perf_counter() - arrived)
-        if self._parameters["overlay"]:
+        if self._values["overlay"]:
             drawn = draw_overlay(image, found.mask, found.landmarks, found.landmark_names, found.visible)
             self._overlay.publish(to_image_msg(drawn, header, "rgb8"))
 
     def _publish_label_info(self) -> None:
         """Latched; published again when the threshold has been changed."""
-        threshold = self._parameters["landmark_threshold"]
+        threshold = self._values["landmark_threshold"]
         if threshold == self._published_threshold:
             return
         self._published_threshold = threshold

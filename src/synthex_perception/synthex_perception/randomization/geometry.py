@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from kornia.utils import create_meshgrid
+from kornia.geometry import create_meshgrid
 from torch.nn import functional as F
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=0, help="torch threads; 0 = torch's choice")
     options = parser.parse_args(arguments)
 
+    # Threads that wait sleep instead of spinning: 6 % slower on an idle machine, many times faster on a shared one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Lightning takes seconds to import: not before the arguments are known to be right.
     from synthex_perception.training.config import TrainingConfig
     from synthex_perception.training.run import RunOptions, TrainingError, train

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from synthex_perception.network.compact_transunet import NetworkOutput
 
-HEATMAP_LOSSES = ("mse", "ncc")
+#: The paper's, its code's, and their sum.
+HEATMAP_LOSSES = ("mse", "ncc", "mse+ncc")
 
 
 class LossTerms(NamedTuple):
@@ -28,7 +29,7 @@ class MultiTaskLoss(nn.Module):
     """dice_weight x Dice + cross_entropy_weight x CE + heatmap_weight x heatmap loss.
 
     Args:
-        heatmap_kind: "mse" as in the paper or "ncc" as in its code; see the functions below.
+        heatmap_kind: one of ``HEATMAP_LOSSES``; see the functions below.
         heatmap_sigma_px: width of the targets, pixels of the heatmap.
     """
 
@@ -52,11 +53,11 @@ class MultiTaskLoss(nn.Module):
         """Losses of a batch against soft labels (B, K, h, w) and target heatmaps (B, L, h, w)."""
         dice = self._dice(output.seg_logits, labels)
         cross_entropy = F.cross_entropy(output.seg_logits, labels)
-        heatmap = (
-            heatmap_mse(output.heatmaps, heatmaps, self._sigma_px)
-            if self._kind == "mse"
-            else heatmap_ncc(output.heatmaps, heatmaps)
-        )
+        heatmap = output.heatmaps.new_zeros(())
+        if "mse" in self._kind:
+            heatmap = heatmap + heatmap_mse(output.heatmaps, heatmaps, self._sigma_px)
+        if "ncc" in self._kind:
+            heatmap = heatmap + heatmap_ncc(output.heatmaps, heatmaps)
         total = self._weights[0] * dice + self._weights[1] * cross_entropy + self._weights[2] * heatmap
         return LossTerms(total, dice, cross_entropy, heatmap)
 

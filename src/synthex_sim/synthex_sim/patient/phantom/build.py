@@ -54,10 +54,13 @@ def make_phantom(seed: int, spacing_mm: float = 1.5) -> Patient:
 
 def _grid_around(outline: soft_tissue.Outline, spacing_mm: float, shift_mm: float) -> shapes.Grid:
     thigh = max(float(np.max(np.abs(path[:, 0]) + radii)) for path, radii in outline.thighs)
-    half_x = max(outline.half_width_mm, thigh) + 8
-    half_y = outline.half_depth_mm + 8
-    low = np.array([-half_x, outline.center_y_mm - half_y, _BOTTOM_MM + shift_mm])
-    high = np.array([half_x, outline.center_y_mm + half_y, _TOP_MM + shift_mm])
+    half_x = max(outline.half_width_mm, thigh) + 12
+    front, back = outline.center_y_mm - outline.half_depth_mm, outline.center_y_mm + outline.half_depth_mm
+    for path, radii in outline.thighs:
+        front = min(front, float(np.min(path[:, 1] - soft_tissue.THIGH_DEPTH * radii)))
+        back = max(back, float(np.max(path[:, 1] + soft_tissue.THIGH_DEPTH * radii)))
+    low = np.array([-half_x, front - 12, _BOTTOM_MM + shift_mm])
+    high = np.array([half_x, back + 12, _TOP_MM + shift_mm])
     shape = tuple(int(n) for n in np.ceil((high - low) / spacing_mm) + 1)
     return shapes.Grid(low, spacing_mm, shape)
 

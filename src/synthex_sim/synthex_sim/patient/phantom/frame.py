@@ -83,9 +83,9 @@ class Pelvis:
         move[:, 0] += person.ischial_spread_mm * _ramp(-y, 85.0, 145.0) * _ramp(x, 12.0, 45.0)
         d2 = ((half[:, None, :] - person.bump_centers_mm[None]) ** 2).sum(axis=2)
         weight = np.exp(-0.5 * d2 / _BUMP_SIGMA_MM**2)
-        bumps = weight @ person.bumps_mm[0] + which_side[:, None] * (weight @ person.bumps_mm[1]) / 2
+        off_midline = _ramp(x, 0.0, 30.0)[:, None]  # left and right must agree where they meet
+        bumps = weight @ person.bumps_mm[0] + which_side[:, None] * off_midline * (weight @ person.bumps_mm[1]) / 2
         bumps[:, 0] *= _ramp(x, 0.0, 40.0)
-        bumps[:, 1:] -= (which_side[:, None] * (weight @ person.bumps_mm[1])[:, 1:] / 2) * (1 - _ramp(x, 0.0, 30.0))[:, None]
         move += bumps
         near_symphysis = (1 - _ramp(x, 15.0, 45.0)) * _ramp(-y, 70.0, 85.0)
         move[:, 0] += 0.5 * person.symphysis_mm * near_symphysis

@@ -93,7 +93,7 @@ def draw_person(seed: int, rng: np.random.Generator) -> Person:
     """
     sex = float(np.clip(rng.normal(0.5, 0.33), 0, 1))
     size = rng.normal(1.0 - 0.02 * (sex - 0.5), 0.035)
-    scale = size * np.array([rng.normal(1.0 + 0.03 * (sex - 0.5), 0.025), rng.normal(1.0 - 0.04 * (sex - 0.5), 0.03),
+    scale = size * np.array([rng.normal(1.0 + 0.03 * (sex - 0.5), 0.03), rng.normal(1.0 - 0.04 * (sex - 0.5), 0.03),
                              rng.normal(1.0, 0.03)])
     centers = np.stack([rng.uniform(15, 135, 10), rng.uniform(-150, 45, 10), rng.uniform(-130, 20, 10)], axis=1)
     bumps = np.stack([rng.normal(0, 2.2, (10, 3)), rng.normal(0, 1.0, (10, 3))])

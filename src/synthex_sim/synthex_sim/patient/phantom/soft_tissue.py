@@ -11,6 +11,8 @@ from synthex_sim.patient.phantom import femur, shapes, spine
 from synthex_sim.patient.phantom.frame import Pelvis
 
 AIR_HU, FAT_HU, MUSCLE_HU, GAS_HU, STOOL_HU, FLUID_HU, BLADDER_HU, DISC_HU = -1000, -100, 55, -950, 10, 20, 8, 85
+#: Front-to-back against side-to-side width of a thigh.
+THIGH_DEPTH = 1.12
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,11 @@ def outline_of(pelvis: Pelvis, rng: np.random.Generator) -> Outline:
         middle = 0.5 * (half_width + inner)
         fraction = np.clip((top[2] + 135.0) / max(top[2] - low[2], 1.0), 0, 1)
         drift = (low - top) * fraction
-        path = np.array([[side * middle, top[1] + 6, top[2]], [side * middle + 0.8 * drift[0], top[1] + 8 + drift[1], -135.0]])
+        knee = [side * middle + 0.8 * drift[0], top[1] + 8 + drift[1], -135.0]
+        path = np.array([[side * middle, top[1] + 6, top[2]], knee])
         thighs.append((path, np.array([radius, 0.9 * radius])))
-    return Outline(half_width, 0.5 * (back + belly), 0.5 * (back - belly), float(rng.uniform(0.84, 0.97)), tuple(thighs))
+    waist = float(rng.uniform(0.84, 0.97))
+    return Outline(half_width, 0.5 * (back + belly), 0.5 * (back - belly), waist, tuple(thighs))
 
 
 def _superellipse(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, power: float = 2.3) -> np.ndarray:
@@ -71,9 +75,9 @@ def _skin(outline: Outline, grid: shapes.Grid) -> np.ndarray:
     level = np.array([-40, 0, 50, 110, 170, 240.0])
     width = np.array([1.0, 1.0, 0.97, outline.waist, outline.waist - 0.02, outline.waist])
     depth = np.array([0.95, 0.98, 1.0, 0.98, 0.95, 0.93])
-    crotch = np.sqrt(np.clip(1 - (np.minimum(z + 20, 0) / 75.0) ** 2, 0.02, 1))  # the trunk rounds off between the legs
+    crotch = np.sqrt(np.clip(1 - (np.minimum(z + 12, 0) / 83.0) ** 2, 0.02, 1))  # the trunk rounds off between the legs
     a = (outline.half_width_mm * np.interp(z, level, width) * crotch).astype(np.float32)
-    b = (outline.half_depth_mm * np.interp(z, level, depth) * np.sqrt(crotch)).astype(np.float32)
+    b = (outline.half_depth_mm * np.interp(z, level, depth) * crotch).astype(np.float32)
     torso = _superellipse(x, y - np.float32(outline.center_y_mm), a, b)
     torso = np.maximum(torso, -(z + 93.0))
     legs = np.full(grid.shape, 1e3, dtype=np.float32)
@@ -81,7 +85,7 @@ def _skin(outline: Outline, grid: shapes.Grid) -> np.ndarray:
         t = np.clip((z - path[0, 2]) / (path[1, 2] - path[0, 2]), 0, 1.4)
         cx, cy = (path[0, k] + t * (path[1, k] - path[0, k]) for k in (0, 1))
         r = radii[0] + t * (radii[1] - radii[0])
-        leg = np.hypot(x - cx, (y - cy) / 1.12) - r
+        leg = np.hypot(x - cx, (y - cy) / THIGH_DEPTH) - r
         legs = np.minimum(legs, leg + 0.45 * np.maximum(z + 70.0, 0))
     mix = np.clip(0.5 + (legs - torso) / 36.0, 0, 1)
     return torso * mix + legs * (1 - mix) - 18.0 * mix * (1 - mix)
@@ -155,7 +159,8 @@ def _colon(pelvis: Pelvis, front: float, rng: np.random.Generator) -> list[tuple
     ways = [
         np.array([(-wide + 8, -10, 45), (-wide, -2, 80), (-wide - 4, 5, 120), (-wide, 10, 160), (-wide + 4, 10, 205)]),
         np.array([(wide, 12, 205), (wide + 4, 10, 165), (wide + 2, 5, 125), (wide - 4, -5, 85), (wide - 15, -20, 50)]),
-        np.array([(wide - 15, -20, 50), (58, -18, 38), (30, 5, 55), (-5, 20, 48), (5, 48, 35), (0, 62, 5), (0, 60, -30)]),
+        np.array([(wide - 15, -20, 50), (58, -18, 38), (30, 5, 55), (-5, 20, 48), (5, 48, 35), (0, 62, 5),
+                  (0, 60, -30)]),  # fmt: skip
     ]
     tubes = []
     for way, radius in zip(ways, (23, 17, 18)):

@@ -1,0 +1,186 @@
+"""What a phantom promises: a person from a seed, six bones, landmarks on these bones, and a plausible population."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from synthex_sim import anatomy
+from synthex_sim.patient.phantom import draw_person, make_phantom
+from synthex_sim.random_streams import Purpose, stream
+
+SPACING_MM = 2.0
+SURFACE_LANDMARKS = ("GSN", "IOF", "MOF", "SPS", "IPS", "ASIS")
+SIDES = (("l", anatomy.LEFT_HEMIPELVIS, anatomy.LEFT_FEMUR), ("r", anatomy.RIGHT_HEMIPELVIS, anatomy.RIGHT_FEMUR))
+
+
+@pytest.fixture(scope="module", params=[0, 7])
+def patient(request):
+    return make_phantom(request.param, SPACING_MM)
+
+
+@pytest.fixture(scope="module")
+def population():
+    return [make_phantom(seed, 4.0) for seed in range(100, 130)]
+
+
+def voxel(patient, point_mm):
+    return tuple(np.rint((point_mm - patient.affine[:3, 3]) / patient.spacing_mm).astype(int))
+
+
+def surface_distance_mm(patient, label, point_mm):
+    """Distance of a point to the nearest voxel boundary of a label, mm, positive outside."""
+    index = np.rint((point_mm - patient.affine[:3, 3]) / patient.spacing_mm).astype(int)
+    part = tuple(slice(max(0, i - 15), i + 16) for i in index)
+    inside = patient.labels[part] == label
+    distance = ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)
+    local = (point_mm - patient.affine[:3, 3]) / patient.spacing_mm - [s.start for s in part]
+    return float(ndimage.map_coordinates(distance, local[:, None], order=1)[0] * patient.spacing_mm[0])
+
+
+def test_same_seed_gives_the_same_patient_to_the_last_voxel():
+    a, b = make_phantom(5, 4.0), make_phantom(5, 4.0)
+    assert np.array_equal(a.hu, b.hu) and np.array_equal(a.labels, b.labels) and np.array_equal(a.affine, b.affine)
+    assert all(np.array_equal(a.landmarks[name], b.landmarks[name]) for name in anatomy.HIP_LANDMARKS)
+
+
+def test_two_seeds_are_two_people():
+    a, b = make_phantom(5, 4.0), make_phantom(6, 4.0)
+    width = [np.linalg.norm(p.landmarks["ASIS-l"] - p.landmarks["ASIS-r"]) for p in (a, b)]
+    assert abs(width[0] - width[1]) > 0.5 and a.name != b.name
+
+
+def test_landmarks_do_not_depend_on_the_voxel_size_beyond_a_few_millimetres():
+    fine, coarse = make_phantom(5, 1.5), make_phantom(5, 3.0)
+    gaps = [np.linalg.norm(fine.landmarks[n] - coarse.landmarks[n]) for n in anatomy.HIP_LANDMARKS]
+    assert np.median(gaps) < 1.0 and max(gaps) < 6.0
+
+
+@pytest.mark.parametrize("spacing_mm", [0.0, 0.2, 10.0, float("nan")])
+def test_a_voxel_size_out_of_range_is_refused(spacing_mm):
+    with pytest.raises(ValueError, match="spacing_mm"):
+        make_phantom(0, spacing_mm)
+
+
+def test_all_six_bones_have_the_volume_of_bones(patient):
+    litres = np.bincount(patient.labels.ravel(), minlength=7) * SPACING_MM**3 * 1e-6
+    assert patient.labels.max() == 6
+    for bone, low, high in ((1, 0.2, 0.5), (2, 0.2, 0.5), (3, 0.06, 0.3), (4, 0.1, 0.35), (5, 0.08, 0.3), (6, 0.08, 0.3)):
+        assert low < litres[bone] < high, anatomy.LABEL_NAMES[bone]
+
+
+def test_each_bone_is_one_piece_and_left_is_left(patient):
+    x = patient.affine[0, 3] + patient.spacing_mm[0] * np.arange(patient.labels.shape[0])
+    for bone in (1, 2, 4, 5, 6):
+        pieces, _ = ndimage.label(patient.labels == bone, structure=np.ones((3, 3, 3)))
+        sizes = np.bincount(pieces.ravel())[1:]
+        assert sizes.max() > 0.98 * sizes.sum(), anatomy.LABEL_NAMES[bone]
+        middle = (x[:, None, None] * (patient.labels == bone)).sum() / sizes.sum()
+        assert abs(middle) < 8 if bone == 4 else (middle > 50 if bone in (1, 5) else middle < -50)
+
+
+def test_head_centre_is_the_centre_of_the_femoral_head(patient):
+    person = draw_person(*_seed_and_stream(patient))
+    for side, hip, femur in SIDES:
+        center = patient.landmarks[f"FH-{side}"]
+        assert patient.labels[voxel(patient, center)] == femur
+        for direction in ([0, -1, 0], [0, 0, 1], [0, -0.7, 0.7]):  # away from the neck
+            reach = np.arange(0, 40, 0.5)
+            ray = center + reach[:, None] * np.array(direction)
+            index = np.rint((ray - patient.affine[:3, 3]) / patient.spacing_mm).astype(int)
+            on_femur = patient.labels[tuple(index.T)] == femur
+            assert abs(reach[np.argmin(on_femur)] - person.head_radius_mm) < 1.6 * SPACING_MM
+        touching = ndimage.binary_dilation(patient.labels == femur) & (patient.labels == hip)
+        assert not touching.any(), "there is a joint space between head and acetabulum"
+
+
+def _seed_and_stream(patient):
+    seed = int(patient.name.split("-")[1])
+    return seed, stream(seed, 0, Purpose.ANATOMY)
+
+
+def test_bony_landmarks_lie_on_the_surface_of_their_hip_bone(patient):
+    for side, hip, _ in SIDES:
+        for name in SURFACE_LANDMARKS:
+            point = patient.landmarks[f"{name}-{side}"]
+            assert abs(surface_distance_mm(patient, hip, point)) < 3.0, f"{name}-{side}"
+            assert (point[0] > 0) == (side == "l")
+
+
+def test_landmarks_stand_to_each_other_as_in_a_pelvis(patient):
+    for side, _, _ in SIDES:
+        p = {name: patient.landmarks[f"{name}-{side}"] for name in ("FH", *SURFACE_LANDMARKS)}
+        assert 26 < np.linalg.norm(p["SPS"] - p["IPS"]) < 40
+        assert p["ASIS"][2] > p["FH"][2] > p["IOF"][2] and p["GSN"][2] > p["FH"][2]
+        assert p["ASIS"][1] < p["FH"][1] < p["GSN"][1]
+        assert abs(p["MOF"][0]) < abs(p["IOF"][0]) < abs(p["FH"][0]) < abs(p["ASIS"][0]) + 15
+        assert p["SPS"][2] > p["IPS"][2]
+
+
+def test_asis_is_the_most_anterior_point_of_the_upper_ilium(patient):
+    """Within the anterior pelvic plane frame, as the landmark is defined."""
+    p = patient.landmarks
+    x = p["ASIS-l"] - p["ASIS-r"]
+    x /= np.linalg.norm(x)
+    up = 0.5 * (p["ASIS-l"] + p["ASIS-r"] - p["IPS-l"] - p["IPS-r"])
+    up -= x * (up @ x)
+    front = np.cross(x, up / np.linalg.norm(up))
+    for side, hip, _ in SIDES:
+        points = np.argwhere(patient.labels == hip) * patient.spacing_mm + patient.affine[:3, 3]
+        near = points[np.linalg.norm(points - p[f"ASIS-{side}"], axis=1) < 22]
+        assert ((near - p[f"ASIS-{side}"]) @ front).max() < 3.0
+
+
+def test_obturator_foramen_is_a_hole_in_a_ring_of_bone(patient):
+    for side, hip, _ in SIDES:
+        iof, mof = (patient.landmarks[f"{n}-{side}"] for n in ("IOF", "MOF"))
+        ring = patient.labels == hip
+        head = patient.landmarks[f"FH-{side}"]
+        middle = (iof + mof + head + (0, 10, -20)) / 3 + (0, 0, 0)
+        seen = ring.any(axis=1)  # projected front to back
+        i, _, k = voxel(patient, middle)
+        holes = ndimage.binary_fill_holes(seen) & ~seen
+        labelled, _ = ndimage.label(holes)
+        near = labelled[i - 12 : i + 13, k - 12 : k + 13]
+        sizes = np.bincount(near.ravel())[1:]
+        assert sizes.size and sizes.max() * SPACING_MM**2 > 150, "no hole of the obturator foramen in the AP projection"
+
+
+def test_tissues_have_their_hounsfield_units(patient):
+    hu, labels = patient.hu, patient.labels
+    assert hu.min() == -1000 or hu.min() >= -1024
+    corner = hu[:3, :3, :3]
+    assert (corner == -1000).all(), "air around the body"
+    for bone in anatomy.BONE_LABELS:
+        inner = ndimage.binary_erosion(labels == bone, iterations=2)
+        shell = (labels == bone) & ~ndimage.binary_erosion(labels == bone)
+        assert np.median(hu[labels == bone]) > 60
+        if bone in (5, 6):
+            assert np.percentile(hu[labels == bone], 90) > 600, "the shaft has a cortex"
+        else:
+            assert np.percentile(hu[shell], 90) > np.percentile(hu[inner], 60), "cortex is denser than what it encloses"
+    soft = hu[(labels == 0) & (hu > -300)]
+    assert np.mean(np.abs(soft + 100) < 40) > 0.1 and np.mean(np.abs(soft - 55) < 30) > 0.2
+
+
+def test_the_body_is_not_cut_at_its_sides(population):
+    for person in population:
+        body = person.hu > -500
+        assert not (body[0].any() or body[-1].any() or body[:, 0].any() or body[:, -1].any()), person.name
+
+
+def test_the_population_has_the_width_and_spread_of_people(population):
+    width = np.array([np.linalg.norm(p.landmarks["ASIS-l"] - p.landmarks["ASIS-r"]) for p in population])
+    assert 220 < width.mean() < 245 and 8 < width.std(ddof=1) < 20
+    hips = np.array([np.linalg.norm(p.landmarks["FH-l"] - p.landmarks["FH-r"]) for p in population])
+    assert 165 < hips.mean() < 205
+    symphysis = np.array([np.linalg.norm(p.landmarks[f"SPS-{s}"] - p.landmarks[f"IPS-{s}"]) for p in population for s in "lr"])
+    assert 26 < symphysis.min() and symphysis.max() < 40
+
+
+def test_every_landmark_of_the_population_is_on_its_bone(population):
+    for person in population:
+        for side, hip, femur in SIDES:
+            assert person.labels[voxel(person, person.landmarks[f"FH-{side}"])] == femur
+            for name in SURFACE_LANDMARKS:
+                gap = surface_distance_mm(person, hip, person.landmarks[f"{name}-{side}"])
+                assert abs(gap) < 4.5, f"{person.name} {name}-{side}: {gap:.1f} mm"
