@@ -1,4 +1,4 @@
-"""perception_node over real DDS, in its own process, with random weights: topics, sizes, encodings, stamps - no answers."""
+"""perception_node over real DDS, in its own process, with random weights: topics, sizes, encodings, stamps."""
 
 import os
 import random
@@ -72,7 +72,8 @@ class Device:
     def spin_until(self, condition, seconds: float = 30.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"waited {seconds} s in vain; counts: { {k: len(v) for k, v in self.got.items()} }"
+            counts = {topic: len(messages) for topic, messages in self.got.items()}
+            assert time.monotonic() < end, f"waited {seconds} s in vain; counts: {counts}"
             self.executor.spin_once(timeout_sec=0.02)
 
     def spin_for(self, seconds: float) -> None:
@@ -83,7 +84,8 @@ class Device:
 
 def start(domain: int, *parameters: str, autostart: bool = True) -> subprocess.Popen:
     arguments = [f"autostart:={'true' if autostart else 'false'}", *parameters]
-    command = [sys.executable, "-m", "synthex_perception.nodes.perception_node", "--ros-args", "-r", f"__ns:={NAMESPACE}"]
+    command = [sys.executable, "-m", "synthex_perception.nodes.perception_node", "--ros-args"]
+    command += ["-r", f"__ns:={NAMESPACE}"]
     for argument in arguments:
         command += ["-p", argument]
     environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
@@ -231,7 +233,8 @@ def test_a_weights_file_that_is_none_is_one_line_and_a_non_zero_exit(tmp_path):
 # -- the small parts ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("dtype", "shape", "encoding"),
-    [(np.uint8, (5, 7), "mono8"), (np.uint16, (5, 7), "mono16"), (np.uint8, (5, 7, 3), "rgb8"), (np.float32, (5, 7), "32FC1")],
+    [(np.uint8, (5, 7), "mono8"), (np.uint16, (5, 7), "mono16"), (np.uint8, (5, 7, 3), "rgb8"),
+     (np.float32, (5, 7), "32FC1")],
 )
 def test_images_survive_the_message(dtype, shape, encoding):
     image = (np.random.default_rng(0).random(shape) * 200).astype(dtype)
@@ -246,7 +249,9 @@ def test_rows_with_padding_and_other_byte_order_are_read():
     assert from_image_msg(message).tolist() == [[1, 2], [256, 4]]
 
 
-@pytest.mark.parametrize(("encoding", "image"), [("mono16", np.zeros((2, 2), np.uint8)), ("bgr8", np.zeros((2, 2, 3), np.uint8))])
+@pytest.mark.parametrize(
+    ("encoding", "image"), [("mono16", np.zeros((2, 2), np.uint8)), ("bgr8", np.zeros((2, 2, 3), np.uint8))]
+)
 def test_an_image_that_does_not_fit_its_encoding_is_refused(encoding, image):
     with pytest.raises(ValueError, match="encoding"):
         to_image_msg(image, Header(), encoding)

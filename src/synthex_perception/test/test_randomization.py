@@ -84,7 +84,8 @@ def test_same_address_same_image_whatever_the_batch():
 
 def test_parameters_are_drawn_inside_their_ranges_and_fill_them():
     drawn = [draw(DEFAULT, 0, sample, 0) for sample in range(2000)]
-    for values, limits in (([p.gamma for p in drawn], DEFAULT.gamma), ([p.noise_sigma for p in drawn], DEFAULT.noise_sigma)):
+    for name in ("gamma", "noise_sigma"):
+        values, limits = [getattr(p, name) for p in drawn], getattr(DEFAULT, name)
         assert limits[0] <= min(values) and max(values) <= limits[1]
         assert np.mean(values) == pytest.approx(np.mean(limits), abs=0.03 * (limits[1] - limits[0]))
     counts = [len(p.strong) for p in drawn]

@@ -107,7 +107,8 @@ def test_limit_takes_samples_spread_over_the_split():
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
-    summary = train(CONFIG, RunOptions(out / "data", out / "run", export=out / "models" / "s.safetensors"), make_dataset())
+    options = RunOptions(out / "data", out / "run", export=out / "models" / "s.safetensors")
+    summary = train(CONFIG, options, make_dataset())
     return out, summary
 
 
@@ -119,7 +120,8 @@ def test_a_run_leaves_weights_metrics_and_curves(finished):
     assert [row["epoch"] for row in rows] == ["1.0", "2.0", "3.0"]
     assert all(np.isfinite(float(row["loss"])) for row in rows)
     assert summary["images"] == 4
-    assert {p.name for p in (out / "run").iterdir()} >= {"metrics.json", "curves.png", "run.json", "weights.safetensors"}
+    left = {p.name for p in (out / "run").iterdir()}
+    assert left >= {"metrics.json", "curves.png", "run.json", "weights.safetensors"}
 
 
 def test_an_interrupted_run_resumes_to_the_same_weights(finished, tmp_path, monkeypatch):
@@ -171,7 +173,8 @@ def test_a_loss_that_is_not_a_number_ends_the_run(tmp_path):
 
 def test_command_line_names_a_missing_data_set_and_writes_nothing(tmp_path, capsys):
     (tmp_path / "c.yaml").write_text("epochs: 1\n")
-    status = main(["--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run"), "--config", str(tmp_path / "c.yaml")])
+    status = main(["--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run"),
+                   "--config", str(tmp_path / "c.yaml")])
     assert status == 1
     assert "nowhere" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

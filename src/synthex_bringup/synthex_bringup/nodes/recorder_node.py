@@ -31,7 +31,7 @@ from synthex_msgs.msg import Exposure
 from .. import DISCLAIMER
 from ..recording.bag_reader import BagError, stamp_of
 from ..recording.bag_writer import BagSummary, BagWriter
-from ..recording.details import RecordingDetails, code_version, utc_now
+from ..recording.details import RecordingDetails, code_version, utc_now, without_identity
 from ..recording.files import RECORDING, REPORT, RunFolder, RunFolderError, default_run_folder, link_latest
 from ..recording.gate import Received, SessionGate
 from ..recording.message_types import types_for
@@ -119,7 +119,7 @@ class RecorderNode(Node):
         self.run = RunFolder(Path(self._values["run_dir"]) if self._values["run_dir"] else default_run_folder())
         self.details = RecordingDetails(
             created_utc=utc_now(),
-            patient=self._values["patient"],
+            patient=without_identity(self._values["patient"]),
             seed=self._values["seed"] if self._values["seed"] >= 0 else None,
             code_version=code_version(),
             ros=ros_details(),

@@ -87,6 +87,11 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def without_identity(patient: str) -> str:
+    """What was imaged, in words that cannot hold a person's name: a file's name or folder often does."""
+    return patient if patient in ("", "none") or patient.startswith("phantom:") else "a CT from a file"
+
+
 def code_version() -> str | None:
     """``git describe`` of this project's working tree; None where the code runs from outside one, or without git."""
     here = str(Path(__file__).resolve().parent)

@@ -40,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(table)
     console.print(
         f"{summary['images']} images: hip Dice {number(summary['hip_dice'], 3)}, manipulator Dice "
-        f"{number(summary.get('cm_dice'), 3)}, {summary['predict_ms']['p50']:.0f} ms an image; {options.out}/metrics.json"
+        f"{number(summary.get('cm_dice'), 3)}, {summary['predict_ms']['p50']:.0f} ms an image; "
+        f"{options.out}/metrics.json"
     )
     return 0
 

@@ -71,7 +71,7 @@ class Evaluation:
         self._active.append(np.asarray(found.visible, dtype=bool))
 
     def summary(self) -> dict:
-        """Plain numbers, ready for JSON; NaN-free (None where nothing was counted)."""
+        """Plain numbers, ready for JSON; None where nothing was counted."""
         structures = {self.label_names[label]: self._structure(label) for label in range(1, len(self.label_names))}
         bones = [structures[self.label_names[k]]["dice"] for k in BONE_LABELS if k < len(self.label_names)]
         bones = [value for value in bones if value is not None]

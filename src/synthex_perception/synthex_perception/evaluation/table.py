@@ -29,7 +29,8 @@ def landmark_rows(summary: dict) -> list[tuple[str, ...]]:
 
 STRUCTURE_COLUMNS = ("structure", "Dice", "images with it", "false positive rate", "images without it")
 LANDMARK_COLUMNS = (
-    "landmark", "error, detector mm (mean, median)", "error, isocentre mm", "error, px", "activation", "activated/visible",
+    "landmark", "error, detector mm (mean, median)", "error, isocentre mm", "error, px", "activation",
+    "activated/visible",
 )
 
 

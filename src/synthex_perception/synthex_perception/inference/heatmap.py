@@ -1,4 +1,4 @@
-"""Gaussian heatmaps: the template, its likeness to a piece of a heatmap (NCC), and the peak to a fraction of a pixel."""
+"""Gaussian heatmaps: the template, its likeness to a piece of a heatmap (NCC), the peak to a fraction of a pixel."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 def warp_image(image: torch.Tensor, affines: np.ndarray) -> torch.Tensor:
-    """Move a batch (B, 1, H, W) float32 by (B, 3, 3) maps of normalised coordinates, input -> output; borders replicated."""
+    """Move (B, 1, H, W) float32 by (B, 3, 3) maps of normalised coordinates, input -> output; borders replicated."""
     return F.grid_sample(image, _grid(image, affines), mode="bilinear", padding_mode="border", align_corners=False)
 
 

@@ -73,7 +73,7 @@ def multiply(image: torch.Tensor, generator: torch.Generator, factor, each_pixel
 
 
 def shading(image: torch.Tensor, generator: torch.Generator, grid: tuple) -> torch.Tensor:
-    """x (1 + f), f a smooth field through a 3 x 3 grid of values: heel effect, vignetting, scatter that was not removed."""
+    """x (1 + f), f smooth through a 3 x 3 grid of values: heel effect, vignetting, scatter that was not removed."""
     coarse = torch.tensor(grid, dtype=torch.float32).reshape(1, 1, 3, 3)
     return image * (1.0 + F.interpolate(coarse, size=image.shape[2:], mode="bicubic", align_corners=True))
 

@@ -71,7 +71,8 @@ def train(config: TrainingConfig, options: RunOptions, dataset=None) -> dict:
     if options.threads:
         torch.set_num_threads(options.threads)
 
-    training, validation = load_split(dataset.split("train")), load_split(dataset.split("valid"), config.validation_images)
+    training = load_split(dataset.split("train"))
+    validation = load_split(dataset.split("valid"), config.validation_images)
     network = _network_config(config, dataset.manifest, training)
     sigma_px = heatmap_sigma_px(config, training)
     stream = BatchStream(
@@ -95,6 +96,7 @@ def train(config: TrainingConfig, options: RunOptions, dataset=None) -> dict:
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(module, stream, ckpt_path=checkpoint if options.resume else None, weights_only=True)
     summary = log.record(trainer, module)
+    _write_run(config, options, metadata, {"steps": trainer.global_step, "minutes": module.seconds / 60.0})
     for path in [options.out / "weights.safetensors", *([options.export] if options.export else [])]:
         save_weights(path, module.evaluated_network(), metadata)
         print(f"weights: {path} ({path.stat().st_size / 1e6:.2f} MB)", flush=True)
@@ -123,8 +125,8 @@ class _StopAtTimeLimit(Callback):
 def _trainer(config: TrainingConfig, options: RunOptions, log: EpochLog) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     keeper = ModelCheckpoint(
-        dirpath=options.out / "checkpoints", filename="step", save_last=True, save_top_k=1, enable_version_counter=False,
-        every_n_train_steps=config.checkpoint_every_steps, auto_insert_metric_name=False,
+        dirpath=options.out / "checkpoints", filename="step", save_last=True, save_top_k=1,
+        enable_version_counter=False, every_n_train_steps=config.checkpoint_every_steps, auto_insert_metric_name=False,
     )
     return lightning.Trainer(
         accelerator="cpu", devices=1, max_epochs=config.epochs, gradient_clip_val=config.gradient_clip,
@@ -165,12 +167,15 @@ def _network_config(config: TrainingConfig, manifest, split: LoadedSplit) -> Com
     )
 
 
-def _write_run(config: TrainingConfig, options: RunOptions, metadata: WeightsMetadata) -> None:
+def _write_run(
+    config: TrainingConfig, options: RunOptions, metadata: WeightsMetadata, trained: dict | None = None
+) -> None:
     document = {
         "config": asdict(config),
         "options": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(options).items()},
         "weights": metadata.to_header(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        **({"trained": trained} if trained else {}),
     }
     (options.out / "run.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

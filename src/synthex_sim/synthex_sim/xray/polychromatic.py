@@ -20,7 +20,7 @@ from synthex_sim.random_streams import Purpose, stream
 from synthex_sim.xray.materials import BONE, SOFT_TISSUE, Material
 from synthex_sim.xray.projection import Projection
 from synthex_sim.xray.radiograph import Exposure, Radiograph
-from synthex_sim.xray.spectrum import tube_spectrum
+from synthex_sim.xray.spectrum import Spectrum, tube_spectrum
 
 #: Counts of an unattenuated pixel; the head room to 65535 keeps its noise from being clipped.
 OPEN_FIELD_COUNTS = 60000
@@ -52,6 +52,7 @@ class PolychromaticRenderer:
 
     def __init__(self, tube: TubeSettings) -> None:
         self.tube = tube
+        self._known: dict[tuple, np.ndarray] = {}
 
     def expose(
         self, projection: Projection, view: View, exposure: Exposure, tool_materials: tuple[Material, ...], seed: int,
@@ -74,7 +75,7 @@ class PolychromaticRenderer:
         tube = replace(self.tube, kvp=float(exposure.kvp))
         spectrum = tube_spectrum(tube, round(view.source_to_detector_mm, 3))
         materials = (SOFT_TISSUE, BONE, *tool_materials)
-        coefficients = np.stack([m.mass_attenuation(spectrum.energies_kev) for m in materials]).astype(np.float32)
+        coefficients = self._attenuation(spectrum, materials)
         areas = np.stack([projection.soft, projection.bone, *projection.tools]).reshape(len(materials), -1)
         signal, signal2 = np.empty(areas.shape[1]), np.empty(areas.shape[1])
         _beer_lambert(areas, coefficients, spectrum.energies_kev, spectrum.weights, signal, signal2)
@@ -91,3 +92,11 @@ class PolychromaticRenderer:
             exposure,
             spectrum.description,
         )
+
+    def _attenuation(self, spectrum: Spectrum, materials: tuple[Material, ...]) -> np.ndarray:
+        """(M, n) float32 mu/rho of each material at the spectrum's energies; looked up once for each pair."""
+        key = (spectrum.description, *(m.name for m in materials))
+        if key not in self._known:
+            rows = [m.mass_attenuation(spectrum.energies_kev) for m in materials]
+            self._known[key] = np.stack(rows).astype(np.float32)
+        return self._known[key]

@@ -35,7 +35,7 @@ class Spectrum:
         return float(self.energies_kev @ self.weights)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def tube_spectrum(tube: TubeSettings, distance_mm: float = 1000.0, bin_kev: float = 2.0) -> Spectrum:
     """The spectrum of a tungsten tube at the central ray.
 

@@ -152,7 +152,7 @@ class SessionTask:
     def _draw_exposure(self, rng: np.random.Generator) -> Exposure:
         low, high = self._exposure["mas"]
         return Exposure(
-            kvp=float(rng.uniform(*self._exposure["kvp"])),
+            kvp=float(np.rint(rng.uniform(*self._exposure["kvp"]))),
             mas=float(np.exp(rng.uniform(math.log(low), math.log(high)))),
         )
 
