@@ -46,7 +46,8 @@ build: ## set up everything without running anything
 
 session: ## simulate a session: images, manipulator, perception, recording, report
 	@$(SETUP) --profile run $(LAUNCH) session.launch.yaml $(call arg,patient,PATIENT) $(call arg,labels,LABELS) \
-	  $(call arg,weights,WEIGHTS) $(call arg,frames,FRAMES) $(call arg,rate_hz,RATE) $(call arg,seed,SEED) $(call arg,label_scheme,LABEL_SCHEME) \
+	  $(call arg,weights,WEIGHTS) $(call arg,frames,FRAMES) $(call arg,rate_hz,RATE) $(call arg,seed,SEED) \
+	  $(call arg,label_scheme,LABEL_SCHEME) \
 	  $(call arg,run_dir,RUN_DIR) $(ARGS)
 
 record: ## record what runs elsewhere on this machine

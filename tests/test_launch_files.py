@@ -12,7 +12,7 @@ from launch_runner.parameters import ParameterFile
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted((REPOSITORY / "launch").glob("*.launch.yaml"))
-#: Attributes that the YAML front end of launch (3.4) and launch_ros (0.26, Jazzy) knows, of those that the runner knows.
+#: Of what the runner knows, the attributes that the YAML front end of launch 3.4 and launch_ros 0.26 (Jazzy) knows.
 ATTRIBUTES = {
     "arg": {"name", "default", "description", "choice"}, "let": {"name", "value"}, "set_env": {"name", "value"},
     "unset_env": {"name"}, "include": {"file", "arg"}, "group": {"scoped", "children"}, "log": {"message"},
@@ -160,8 +160,7 @@ def test_a_namespace_holds_all_nodes_of_the_session(installed):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_nodes_are_heard_on_this_machine_only(installed, file):
-    environment = {name: value for name, value in installed.environment.items() if name != "ROS_AUTOMATIC_DISCOVERY_RANGE"}
-    installed.environment = environment
+    installed.environment.pop("ROS_AUTOMATIC_DISCOVERY_RANGE", None)
     for process in described(installed, file).processes:
         if process.node is not None:
             assert process.environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"

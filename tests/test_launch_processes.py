@@ -92,7 +92,8 @@ def test_a_node_that_dies_is_named_with_its_exit_code(workspace):
 
 
 def test_the_reason_of_a_death_stands_at_the_end_and_is_not_buried(workspace):
-    workspace.executable("node", "import time; time.sleep(60)")  # answers SIGINT with a KeyboardInterrupt traceback
+    # "node" is as far as a node that still imports: SIGINT would make it print where, SIGTERM ends it in silence.
+    workspace.executable("node", "import time; time.sleep(60)")
     workspace.executable("other", """
     import sys, time
     time.sleep(0.5)
@@ -100,14 +101,36 @@ def test_the_reason_of_a_death_stands_at_the_end_and_is_not_buried(workspace):
     """)
     workspace.file("""
     launch:
-    - executable: {cmd: "$(exec-in-pkg node demo)", output: screen}
-    - executable: {cmd: "$(exec-in-pkg other demo)", output: screen, on_exit: shutdown}
+    - node: {pkg: demo, exec: node, output: screen}
+    - node: {pkg: demo, exec: other, output: screen, on_exit: shutdown}
     """)
     result = workspace.launch()
     assert result.stdout.splitlines()[-1].endswith("other-2 died with exit code 1: other: error: no such patient")
     assert "Traceback" not in result.stdout and result.returncode == 1
-    (log,) = (workspace.folder / "log").rglob("launch.log")
-    assert "KeyboardInterrupt" in log.read_text()
+
+
+def test_a_node_that_catches_sigterm_and_any_other_program_are_asked_with_sigint(workspace):
+    catching = """
+    import os, signal, sys, time
+    def told(number, _):
+        os.write(1, f"told by {signal.Signals(number).name}\\n".encode())
+        sys.exit(0)
+    signal.signal(signal.SIGINT, told)
+    """
+    workspace.executable("node", catching + """
+    signal.signal(signal.SIGTERM, told)
+    time.sleep(60)
+    """)
+    workspace.executable("program", catching + "time.sleep(60)")
+    workspace.executable("recorder", "import time; time.sleep(0.5)")
+    workspace.file("""
+    launch:
+    - node: {pkg: demo, exec: node, output: screen}
+    - executable: {cmd: "$(exec-in-pkg program demo)", output: screen}
+    - node: {pkg: demo, exec: recorder, on_exit: shutdown}
+    """)
+    result = workspace.launch()
+    assert {"[node-1] told by SIGINT", "[program-2] told by SIGINT"} <= set(result.stdout.splitlines())
 
 
 def test_an_error_while_ending_is_shown_whole(workspace):

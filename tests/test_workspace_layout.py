@@ -15,6 +15,7 @@ SOURCE = REPOSITORY / "src"
 ORDER = ["cm_kinematics", "synthex_sim", "synthex_perception", "synthex_bringup"]
 ROS_MODULES = {"rclpy", "rosidl_runtime_py", "rosidl_parser", "ament_index_python", "builtin_interfaces", "tf2_ros",
                "rosgraph_msgs", "std_srvs", "rcl_interfaces", "unique_identifier_msgs", "action_msgs"}
+TEXT = {".py", ".yaml", ".txt", ".md", ".cmake", ".xml", ".msg", ".srv", ".action"}
 #: Adapters that say clearly what is missing where these are not installed.
 OPTIONAL = {"cupy", "deepdrr"}
 
@@ -127,8 +128,8 @@ def test_every_interface_of_synthex_msgs_is_built_and_every_field_is_commented()
 
 def test_requirements_are_all_pinned_by_the_constraints():
     folder = REPOSITORY / "requirements"
-    pins = dict(line.lower().replace("_", "-").split("==") for line in (folder / "constraints.txt").read_text().splitlines()
-                if line and not line.startswith("#"))
+    lines = (folder / "constraints.txt").read_text().splitlines()
+    pins = dict(line.lower().replace("_", "-").split("==") for line in lines if line and not line.startswith("#"))
     for name in ("ros", "runtime", "train", "dev"):
         for line in (folder / f"{name}.txt").read_text().splitlines():
             if line and not line.startswith("#"):
@@ -145,7 +146,7 @@ def requirements(*names):
 
 @pytest.mark.parametrize("package", ORDER)
 def test_every_library_that_is_imported_is_required_where_it_is_imported(package):
-    # Imports inside functions too: "lazily" is no excuse for a library that is not there. Optional ones stand in gpu.txt.
+    # Imports inside functions too: "lazily" is no excuse for a library that is not there.
     distributions = importlib.metadata.packages_distributions()
     running = requirements("runtime", "ros", "gpu")
     training = running | requirements("train")
@@ -165,7 +166,7 @@ def test_no_file_of_the_tree_holds_a_merge_marker_or_a_path_of_the_machine_it_wa
     wrong = []
     for folder in ("src", "launch", "config", "tools", "tests", "requirements", ".ci", "docs"):
         for file in (REPOSITORY / folder).rglob("*"):
-            if file.suffix in (".py", ".yaml", ".txt", ".md", ".cmake", ".xml", ".msg", ".srv", ".action") and file != this:
+            if file.suffix in TEXT and file != this:
                 text = file.read_text(errors="replace")
                 if re.search(r"(^|[\s\"'=(])/(root|work)/|^<<<<<<< |^>>>>>>> ", text, re.MULTILINE):
                     wrong.append(str(file.relative_to(REPOSITORY)))

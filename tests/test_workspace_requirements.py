@@ -76,7 +76,8 @@ def test_another_compiler_will_do():
 
 
 @pytest.mark.parametrize("lacking, package, word", [
-    ("venv", "python3.12-venv (or python3-venv", "ensurepip"), ("header", "python3.12-dev (or python3-dev", "Python.h")])
+    ("venv", "python3.12-venv (or python3-venv", "ensurepip"),
+    ("header", "python3.12-dev (or python3-dev", "Python.h")])
 def test_a_python_without_a_part_names_the_package_of_that_part(lacking, package, word):
     problem = only_problem(pythons={"python3": python(**{lacking: False})})
     assert word in problem.what and problem.remedy.startswith("sudo apt-get install " + package)

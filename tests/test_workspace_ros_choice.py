@@ -38,7 +38,7 @@ def test_an_older_ros_is_left_out_and_named():
 
 
 def test_a_ros_1_is_left_out():
-    choice = choose({"ROS_DISTRO": "noetic", "CMAKE_PREFIX_PATH": "/opt/ros/noetic", "PYTHONPATH": "/opt/ros/noetic/lib"})
+    choice = choose({"ROS_DISTRO": "noetic", "CMAKE_PREFIX_PATH": "/opt/ros/noetic", "PYTHONPATH": "/opt/ros/noetic/l"})
     assert choice.kind == "wheels" and "holds no rclpy" in choice.reason
 
 

@@ -103,7 +103,8 @@ def test_a_build_of_another_place_is_removed_before_it_is_built_upon(tree):
     set_up(tree)
     build = tree / "build/demo"
     build.mkdir(parents=True)
-    (build / "CMakeCache.txt").write_text("AMENT_CMAKE_SYMLINK_INSTALL:BOOL=1\nCMAKE_HOME_DIRECTORY:INTERNAL=/else/src/demo")
+    (build / "CMakeCache.txt").write_text("AMENT_CMAKE_SYMLINK_INSTALL:BOOL=1\n"
+                                          "CMAKE_HOME_DIRECTORY:INTERNAL=/elsewhere/src/demo\n")
     (tree / "colcon.meta").write_text("{ }")
     assert set_up(tree) == ["colcon"]
     assert not build.exists()

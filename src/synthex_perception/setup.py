@@ -12,6 +12,7 @@ setup(
         ("share/" + package_name, ["package.xml"]),
     ],
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},  # by this `colcon test` knows that pytest runs the tests
     zip_safe=False,
     maintainer="SyntheX ROS maintainers",
     maintainer_email="maintainers@synthex-ros.org",

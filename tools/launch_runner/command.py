@@ -26,7 +26,7 @@ def main(argv: "list[str] | None" = None) -> int:
             return 0
         description = describe(file, _arguments(rest), os.environ)
     except LaunchError as error:
-        print(f"launch: {error}", file=sys.stderr)
+        print(f"launch: error: {error}", file=sys.stderr)
         return 2
     logs = Path(os.environ.get("ROS_LOG_DIR") or Path("log") / "ros")
     return launch(description, logs / f"{time.strftime('%Y-%m-%d-%H-%M-%S')}-{file.name.split('.')[0]}-{os.getpid()}")

@@ -19,6 +19,16 @@ def end_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether the process has a handler of its own for the signal (False where there is no such process)."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+            masks = [line.split()[1] for line in status if line.startswith("SigCgt:")]
+    except OSError:
+        return False
+    return bool(masks) and bool(int(masks[0], 16) >> (number - 1) & 1)
+
+
 def descendants(root: int) -> list[int]:
     """The ids of all processes below `root`, zombies left out."""
     children: dict[int, list[int]] = {}

@@ -35,6 +35,7 @@ class Process:
     Attributes:
         name: what its output is labelled with before the running number is added.
         command: program and arguments, without those for the parameters.
+        is_node: whether it is a ROS node (`node`) or any program (`executable`).
         node: absolute node name that its parameters are for, None where the launch file does not fix it.
         parameters: in order of precedence, the last wins.
         environment: the whole environment.
@@ -44,6 +45,7 @@ class Process:
 
     name: str
     command: tuple[str, ...]
+    is_node: bool
     node: Union[str, None]
     parameters: tuple[Union[ParameterFile, ParameterValues], ...]
     environment: Mapping[str, str]
@@ -272,8 +274,9 @@ class _Performer:
             environment[self._perform(variable.text("name"))] = self._perform(variable.text("value"))
             variable.finish()
         cwd = self._text(action, "cwd")
-        self.result.processes.append(Process(name, tuple(command), node, tuple(parameters), environment, output,
-                                             None if cwd is None else Path(cwd), on_exit == "shutdown"))
+        self.result.processes.append(Process(
+            name, tuple(command), action.kind == "node", node, tuple(parameters), environment, output,
+            None if cwd is None else Path(cwd), on_exit == "shutdown"))
 
 
 def _prefixed(base: Union[str, None], namespace: Union[str, None]) -> str:

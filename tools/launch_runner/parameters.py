@@ -33,7 +33,8 @@ class ParameterValues:
     values: dict
 
 
-def read_parameters(entities: list[Entity], perform: Callable[[str], str]) -> list[Union[ParameterFile, ParameterValues]]:
+def read_parameters(entities: list[Entity],
+                    perform: Callable[[str], str]) -> list[Union[ParameterFile, ParameterValues]]:
     """Reads a node's `param` list; `perform` replaces substitutions.
 
     Raises:

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import IO, Union
 
 from .console import Console
-from .descendants import adopt_orphans, descendants, end_with_parent
+from .descendants import adopt_orphans, catches, descendants, end_with_parent
 from .description import Description, Process
 from .parameters import ParameterFile, write_parameters
 
 _STREAMS_ON_SCREEN = {"screen": ("stdout", "stderr"), "both": ("stdout", "stderr"), "full": ("stdout", "stderr"),
                       "log": ("stderr",), "own_log": ()}
 _OWN_LOG = ("own_log", "full")
-_TRACEBACK = "Traceback (most recent call last):"
 
 
 @dataclass
@@ -32,7 +31,6 @@ class _Running:
     own_log: Union[IO[str], None]
     pending: dict[str, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
     signalled: bool = False
-    traceback: list[str] = field(default_factory=list)  # one that began after the process was told to end
     last_error: str = ""  # the last line on stderr: it mostly says what was wrong
 
 
@@ -147,24 +145,13 @@ class Supervisor:
             print(text, file=running.own_log, flush=True)
         if name == "stderr" and text.strip():
             running.last_error = text.strip()
-        if name == "stderr" and running.signalled and (running.traceback or text == _TRACEBACK):
-            running.traceback.append(text)
-            return
         screen = name in _STREAMS_ON_SCREEN[running.process.output]
         self._console.line(running.label, running.number, text, screen=screen)
-
-    def _print_traceback(self, running: _Running) -> None:
-        """What a process told to end says of it. A Python that was still importing says KeyboardInterrupt at length,
-        which helps nobody and would bury the reason for the end."""
-        screen = running.last_error != "KeyboardInterrupt" and "stderr" in _STREAMS_ON_SCREEN[running.process.output]
-        for text in running.traceback:
-            self._console.line(running.label, running.number, text, screen=screen)
 
     def _ended(self, running: _Running) -> None:
         self._running.remove(running)
         for name in ("stdout", "stderr"):
             self._drain(running, name)
-        self._print_traceback(running)
         if running.own_log is not None:
             running.own_log.close()
         code, pid = running.popen.returncode, running.popen.pid
@@ -177,7 +164,8 @@ class Supervisor:
             command = " ".join(running.process.command)
             self._console.say(f"process has died [pid {pid}, exit code {code}, cmd '{command}'].",
                               source=running.label, level="ERROR")
-            self._fail(f"{running.label} died with exit code {code}" + (f": {running.last_error}" if running.last_error else ""))
+            reason = f": {running.last_error}" if running.last_error else ""
+            self._fail(f"{running.label} died with exit code {code}{reason}")
         if running.process.ends_launch and not self._ending:
             self._end_everything(f"{running.label} has ended")
 
@@ -220,8 +208,11 @@ class Supervisor:
     def _signal(self, number: int) -> None:
         for running in self._running:
             running.signalled = True
+            # rclpy.init makes a node catch SIGTERM. One that does not yet is still importing and has nothing to put
+            # away; SIGINT would have it print at length where the import stood, and bury the reason for the end.
+            early = running.process.is_node and not catches(running.popen.pid, signal.SIGTERM)
             try:
-                os.killpg(running.popen.pid, number)
+                os.killpg(running.popen.pid, signal.SIGTERM if early and number == signal.SIGINT else number)
             except ProcessLookupError:
                 pass  # it ended in this moment; _wait will notice
 

@@ -23,7 +23,7 @@ def main(root, arguments=None):
         choice = choose_ros(os.environ, options.ros, _has_rclpy)
         return _work(root, options, choice)
     except (StepFailed, ValueError) as error:
-        print("set-up: {}".format(error), file=sys.stderr)
+        print("set-up: error: {}".format(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nset-up interrupted; the same command goes on from here", file=sys.stderr)
@@ -32,7 +32,8 @@ def main(root, arguments=None):
 
 def _parser():
     # type: () -> argparse.ArgumentParser
-    parser = argparse.ArgumentParser(prog="tools/bootstrap.py", description="Sets the workspace up; runs commands in it.")
+    parser = argparse.ArgumentParser(prog="tools/bootstrap.py",
+                                     description="Sets the workspace up; runs commands in it.")
     parser.add_argument("--ros", default=os.environ.get("ROS", ""), metavar="sourced|wheels",
                         help="insist on the ROS 2 sourced in this shell, or on the wheels")
     parser.add_argument("--profile", choices=sorted(PROFILES), help="set up what this needs")
@@ -73,7 +74,8 @@ def _work(root, options, choice):
 
 def _named(choice):
     # type: (RosChoice) -> str
-    used = "the sourced ROS 2" if choice.kind == "sourced" else "ROS 2 {} from PyPI wheels".format(choice.distro.capitalize())
+    wheels = "ROS 2 {} from PyPI wheels".format(choice.distro.capitalize())
+    used = "the sourced ROS 2" if choice.kind == "sourced" else wheels
     return "{}: using {}".format(choice.reason, used)
 
 
@@ -85,7 +87,7 @@ def _announce(choice, python):
 
 def _report(problems):
     # type: (List) -> None
-    print("set-up: this machine lacks what pip cannot give:", file=sys.stderr)
+    print("set-up: error: this machine lacks what pip cannot give:", file=sys.stderr)
     for problem in problems:
         print("  - {}\n      {}".format(problem.what, problem.remedy), file=sys.stderr)
 

@@ -11,8 +11,8 @@ OLDEST_PYTHON = (3, 11)
 NEWEST_PYTHON = (3, 13)
 OLDEST_GLIBC = (2, 28)
 NEEDED_BYTES = 6 * 10 ** 9
-WITHOUT_WHEELS = ("use a container with x86-64 Debian 12 or Ubuntu 24.04, or RoboStack (ROS 2 from conda), or ROS 2's own "
-                  "packages (Ubuntu 24.04: ros-jazzy-ros-base) as the README's ROS 2 way says")
+WITHOUT_WHEELS = ("use a container with x86-64 Debian 12 or Ubuntu 24.04, or RoboStack (ROS 2 from conda), or "
+                  "ROS 2's own packages (Ubuntu 24.04: ros-jazzy-ros-base) as the README's ROS 2 way says")
 
 # The Python between 3.11 and 3.13 that a release has packages of.
 _PYTHON_OF = {"debian 12": "3.11", "debian 13": "3.13", "ubuntu 22.04": "3.11", "ubuntu 24.04": "3.12"}
@@ -154,7 +154,8 @@ def _folder_problems(machine, root, installed):
             " and ".join(repr(character) for character in unfit), root),
             "move or clone it to a path without (CMake and colcon stumble over it)"))
     if not machine.writable(root):
-        problems.append(Problem("no permission to write in {}".format(root), "clone the repository to a folder of your own"))
+        problems.append(Problem("no permission to write in {}".format(root),
+                                "clone the repository to a folder of your own"))
     elif not installed and machine.free_bytes(root) < NEEDED_BYTES:
         problems.append(Problem("only {:.1f} GB of disk are free in {}".format(machine.free_bytes(root) / 1e9, root),
                                 "make room, or clone to another disk: {:.0f} GB are needed".format(NEEDED_BYTES / 1e9)))
@@ -166,13 +167,15 @@ def _python_problem(answer, package_manager=None):
     version = tuple(answer["version"][:2])
     name = "{} {}".format(answer["implementation"], ".".join(str(part) for part in answer["version"]))
     if answer["implementation"] != "CPython" or answer["bits"] != 64 or answer["free_threaded"]:
-        wrong = name + (", 32 bit" if answer["bits"] != 64 else "") + (", free-threaded" if answer["free_threaded"] else "")
+        wrong = name + (", 32 bit" if answer["bits"] != 64 else "")
+        wrong += ", free-threaded" if answer["free_threaded"] else ""
     elif not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
         wrong = name
     else:
         return []
     remedy = package_manager.python() if package_manager else ""
-    return [Problem("CPython 3.11, 3.12 or 3.13 (64 bit) is needed, '{}' is {}".format(answer["executable"], wrong), remedy)]
+    what = "CPython 3.11, 3.12 or 3.13 (64 bit) is needed, '{}' is {}".format(answer["executable"], wrong)
+    return [Problem(what, remedy)]
 
 
 def _python_parts(answer, package_manager):
@@ -204,7 +207,7 @@ class _PackageManager:
             return "sudo apt-get install {}{}".format(debian, also)
         if self._kind == "dnf":
             return "sudo dnf install {}".format(fedora)
-        return "install it with your package manager (Debian and Ubuntu: {}; Fedora and RHEL: {})".format(debian, fedora)
+        return "install it with your package manager (Debian, Ubuntu: {}; Fedora, RHEL: {})".format(debian, fedora)
 
     def python(self):
         # type: () -> str

@@ -33,7 +33,8 @@ def choose_ros(environ, asked, has_rclpy):
     foreign = _foreign_prefixes(environ, distro)
     if not distro and not prefixes:
         if asked == "sourced":
-            raise ValueError("ROS=sourced, but no ROS 2 is sourced in this shell: source /opt/ros/<distro>/setup.bash first")
+            raise ValueError("ROS=sourced, but no ROS 2 is sourced in this shell: source "
+                             "/opt/ros/<distro>/setup.bash first")
         return RosChoice("wheels", WHEELS_DISTRO, "no ROS 2 is sourced in this shell", foreign)
     name = distro or "unnamed"
     if asked == "wheels":

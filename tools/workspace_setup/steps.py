@@ -148,7 +148,9 @@ class Workspace:
     def _needs_underlay(self):
         # type: () -> bool
         # There is no wheel of tf2_msgs, and an installation of ROS 2 may lack it.
-        prefixes = [self.venv] if self.choice.kind == "wheels" else self._environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+        prefixes = [self.venv]
+        if self.choice.kind == "sourced":
+            prefixes = self._environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
         own = os.path.join(self.root, "install") + os.sep
         return not any(os.path.isdir(os.path.join(prefix, "share", "tf2_msgs"))
                        for prefix in prefixes if not prefix.startswith(own))
@@ -156,8 +158,8 @@ class Workspace:
     def _build_fingerprint(self):
         # type: () -> str
         join = os.path.join
-        interfaces = files_below(join(self.root, "src", "synthex_msgs")) + files_below(join(self.root, "tools", "cmake"))
-        interfaces += files_below(join(self.root, "tools", "underlay")) + [join(self.root, "colcon.meta")]
+        interfaces = [join(self.root, "colcon.meta")] + files_below(join(self.root, "src", "synthex_msgs"))
+        interfaces += files_below(join(self.root, "tools", "cmake")) + files_below(join(self.root, "tools", "underlay"))
         files, linked = list(interfaces), []
         for package in self._packages():
             folder = join(self.root, "src", package)
@@ -187,7 +189,7 @@ class Workspace:
 
     def _discard_unfit_builds(self):
         # type: () -> None
-        """Removes builds made elsewhere, with another Python or without links: CMake and setuptools refuse or keep them."""
+        """Removes builds made elsewhere, with another Python or without links, on which no new one can be built."""
         for package in self._packages():
             build = os.path.join(self.root, "build", package)
             if not os.path.isdir(build):
@@ -216,8 +218,8 @@ class Workspace:
             for command in commands:
                 log.write("$ {}\n".format(" ".join(command)).encode())
                 log.flush()
-                status = subprocess.call(command, cwd=self.root, env=dict(environ), stdin=subprocess.DEVNULL, stdout=log,
-                                         stderr=subprocess.STDOUT)
+                status = subprocess.call(command, cwd=self.root, env=dict(environ), stdin=subprocess.DEVNULL,
+                                         stdout=log, stderr=subprocess.STDOUT)
                 if status:
                     print("failed after {:.0f} s".format(time.time() - start))
                     raise StepFailed("{} ended with exit code {}. The last lines of {}:\n{}".format(

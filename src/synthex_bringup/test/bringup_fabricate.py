@@ -32,8 +32,15 @@ def latched_qos() -> Qos:
     """What a latched publisher offers."""
     for_ever = QosTime(9223372036, 854775807)
     return Qos(
-        QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL,
-        for_ever, for_ever, QosLiveliness.AUTOMATIC, for_ever, False,
+        QosHistory.KEEP_LAST,
+        1,
+        QosReliability.RELIABLE,
+        QosDurability.TRANSIENT_LOCAL,
+        for_ever,
+        for_ever,
+        QosLiveliness.AUTOMATIC,
+        for_ever,
+        False,
     )
 
 
@@ -79,8 +86,13 @@ class Messages:
     def image(self, stamp_ns: int, pixels: np.ndarray) -> bytes:
         encoding = {"uint8": "mono8", "uint16": "mono16"}[pixels.dtype.name]
         message = self.make(
-            "sensor_msgs/msg/Image", header=self.header(stamp_ns), height=pixels.shape[0], width=pixels.shape[1],
-            encoding=encoding, is_bigendian=0, step=pixels.shape[1] * pixels.itemsize,
+            "sensor_msgs/msg/Image",
+            header=self.header(stamp_ns),
+            height=pixels.shape[0],
+            width=pixels.shape[1],
+            encoding=encoding,
+            is_bigendian=0,
+            step=pixels.shape[1] * pixels.itemsize,
             data=np.frombuffer(pixels.astype(pixels.dtype.newbyteorder("<")).tobytes(), dtype=np.uint8),
         )
         return self.bytes(message, "sensor_msgs/msg/Image")
@@ -88,60 +100,100 @@ class Messages:
     def camera_info(self, stamp_ns: int, shape: tuple[int, int]) -> bytes:
         roi = self.make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
         message = self.make(
-            "sensor_msgs/msg/CameraInfo", header=self.header(stamp_ns), height=shape[0], width=shape[1],
-            distortion_model="plumb_bob", d=np.zeros(5), k=np.eye(3).ravel(), r=np.eye(3).ravel(),
-            p=np.eye(3, 4).ravel(), binning_x=0, binning_y=0, roi=roi,
+            "sensor_msgs/msg/CameraInfo",
+            header=self.header(stamp_ns),
+            height=shape[0],
+            width=shape[1],
+            distortion_model="plumb_bob",
+            d=np.zeros(5),
+            k=np.eye(3).ravel(),
+            r=np.eye(3).ravel(),
+            p=np.eye(3, 4).ravel(),
+            binning_x=0,
+            binning_y=0,
+            roi=roi,
         )
         return self.bytes(message, "sensor_msgs/msg/CameraInfo")
 
     def exposure(self, frame: FabricatedFrame) -> bytes:
         message = self.make(
-            "synthex_msgs/msg/Exposure", header=self.header(frame.stamp_ns), kvp=80.0, mas=0.5,
-            spectrum="SpekPy 12 deg W, 4 mm Al", renderer="realistic", projector="cpu", seed=7,
-            source_to_detector=SDD_M, source_to_isocenter=SAD_M, pixel_spacing=SPACING_M,
-            height=frame.image.shape[0], width=frame.image.shape[1], k=np.eye(3).ravel(),
-            world_to_camera=np.eye(4).ravel(), open_field=OPEN_FIELD, frame_counter=frame.counter,
-            frames_skipped=frame.skipped, render_seconds=frame.render_s,
+            "synthex_msgs/msg/Exposure",
+            header=self.header(frame.stamp_ns),
+            kvp=80.0,
+            mas=0.5,
+            spectrum="SpekPy 12 deg W, 4 mm Al",
+            renderer="realistic",
+            projector="cpu",
+            seed=7,
+            source_to_detector=SDD_M,
+            source_to_isocenter=SAD_M,
+            pixel_spacing=SPACING_M,
+            height=frame.image.shape[0],
+            width=frame.image.shape[1],
+            k=np.eye(3).ravel(),
+            world_to_camera=np.eye(4).ravel(),
+            open_field=OPEN_FIELD,
+            frame_counter=frame.counter,
+            frames_skipped=frame.skipped,
+            render_seconds=frame.render_s,
         )
         return self.bytes(message, "synthex_msgs/msg/Exposure")
 
     def landmark(self, name: str, xy: tuple[float, float] | None):
         x, y = xy if xy is not None else NOWHERE
         return self.make(
-            "synthex_msgs/msg/Landmark2D", name=name, class_id=SESSION_LANDMARKS.index(name), x=x, y=y,
-            depth=float("nan"), confidence=1.0 if xy is not None else 0.0, visible=xy is not None,
+            "synthex_msgs/msg/Landmark2D",
+            name=name,
+            class_id=SESSION_LANDMARKS.index(name),
+            x=x,
+            y=y,
+            depth=float("nan"),
+            confidence=1.0 if xy is not None else 0.0,
+            visible=xy is not None,
         )
 
     def landmarks(self, stamp_ns: int, points: dict[str, tuple[float, float]]) -> bytes:
         message = self.make(
-            "synthex_msgs/msg/Landmark2DArray", header=self.header(stamp_ns),
+            "synthex_msgs/msg/Landmark2DArray",
+            header=self.header(stamp_ns),
             landmarks=[self.landmark(name, points.get(name)) for name in SESSION_LANDMARKS],
         )
         return self.bytes(message, "synthex_msgs/msg/Landmark2DArray")
 
     def cm(self, stamp_ns: int, detected: bool, points: dict[str, tuple[float, float]]) -> bytes:
         message = self.make(
-            "synthex_msgs/msg/CmDetection", header=self.header(stamp_ns), detected=detected, mask_pixels=0,
-            confidence=1.0, base=self.landmark("CM-base", points.get("CM-base")),
+            "synthex_msgs/msg/CmDetection",
+            header=self.header(stamp_ns),
+            detected=detected,
+            mask_pixels=0,
+            confidence=1.0,
+            base=self.landmark("CM-base", points.get("CM-base")),
             tip=self.landmark("CM-tip", points.get("CM-tip")),
         )
         return self.bytes(message, "synthex_msgs/msg/CmDetection")
 
     def label_info(self, source: str) -> bytes:
         message = self.make(
-            "synthex_msgs/msg/LabelInfo", header=self.header(START_NS),
+            "synthex_msgs/msg/LabelInfo",
+            header=self.header(START_NS),
             class_map=[
                 self.make("synthex_msgs/msg/LabelClass", class_id=i, class_name=name)
                 for i, name in enumerate(LABEL_NAMES)
             ],
-            landmark_names=list(SESSION_LANDMARKS), threshold=0.5, source=source,
+            landmark_names=list(SESSION_LANDMARKS),
+            threshold=0.5,
+            source=source,
         )
         return self.bytes(message, "synthex_msgs/msg/LabelInfo")
 
     def joints(self, stamp_ns: int) -> bytes:
         message = self.make(
-            "sensor_msgs/msg/JointState", header=self.header(stamp_ns, "cm_base"), name=["insertion", "roll", "tendon"],
-            position=np.zeros(3), velocity=np.zeros(0), effort=np.zeros(0),
+            "sensor_msgs/msg/JointState",
+            header=self.header(stamp_ns, "cm_base"),
+            name=["insertion", "roll", "tendon"],
+            position=np.zeros(3),
+            velocity=np.zeros(0),
+            effort=np.zeros(0),
         )
         return self.bytes(message, "sensor_msgs/msg/JointState")
 
@@ -150,8 +202,13 @@ def write_session(run: Path, frames: list[FabricatedFrame], weights: str = "test
     """Write ``run/bag`` with these frames, each message at the time of receipt that its frame gives it."""
     make = Messages()
     entries: list[tuple[int, str, str, bytes, tuple]] = [
-        (START_NS, "/carm/ground_truth/label_info", "synthex_msgs/msg/LabelInfo", make.label_info("ground truth"),
-         (latched_qos(),)),
+        (
+            START_NS,
+            "/carm/ground_truth/label_info",
+            "synthex_msgs/msg/LabelInfo",
+            make.label_info("ground truth"),
+            (latched_qos(),),
+        ),
         (START_NS, "/perception/label_info", "synthex_msgs/msg/LabelInfo", make.label_info(weights), (latched_qos(),)),
         (START_NS, "/cm/measured_js", "sensor_msgs/msg/JointState", make.joints(START_NS), ()),
     ]
@@ -167,20 +224,40 @@ def write_session(run: Path, frames: list[FabricatedFrame], weights: str = "test
             points = frame.true_points
             entries += [
                 (seen, "/carm/ground_truth/mask", "sensor_msgs/msg/Image", make.image(stamp, frame.true_mask), ()),
-                (seen, "/carm/ground_truth/landmarks", "synthex_msgs/msg/Landmark2DArray",
-                 make.landmarks(stamp, points), ()),
-                (seen, "/carm/ground_truth/cm", "synthex_msgs/msg/CmDetection",
-                 make.cm(stamp, bool(frame.true_cm), points), ()),
+                (
+                    seen,
+                    "/carm/ground_truth/landmarks",
+                    "synthex_msgs/msg/Landmark2DArray",
+                    make.landmarks(stamp, points),
+                    (),
+                ),
+                (
+                    seen,
+                    "/carm/ground_truth/cm",
+                    "synthex_msgs/msg/CmDetection",
+                    make.cm(stamp, bool(frame.true_cm), points),
+                    (),
+                ),
             ]
         if frame.answer_after_ms is not None:
             answered = seen + round(frame.answer_after_ms * MS)
             mask = frame.mask if frame.mask is not None else np.zeros(frame.image.shape, np.uint8)
             entries += [
                 (answered - 2 * MS, "/perception/mask", "sensor_msgs/msg/Image", make.image(stamp, mask), ()),
-                (answered - MS, "/perception/landmarks", "synthex_msgs/msg/Landmark2DArray",
-                 make.landmarks(stamp, frame.points), ()),
-                (answered, "/perception/cm", "synthex_msgs/msg/CmDetection",
-                 make.cm(stamp, frame.cm, frame.points), ()),
+                (
+                    answered - MS,
+                    "/perception/landmarks",
+                    "synthex_msgs/msg/Landmark2DArray",
+                    make.landmarks(stamp, frame.points),
+                    (),
+                ),
+                (
+                    answered,
+                    "/perception/cm",
+                    "synthex_msgs/msg/CmDetection",
+                    make.cm(stamp, frame.cm, frame.points),
+                    (),
+                ),
             ]
     run.mkdir(parents=True, exist_ok=True)
     writer = BagWriter(run / "bag", types=make.types, reserve_bytes=0)

@@ -29,12 +29,20 @@ def start_node(module: str, parameters: dict, cwd: Path, **popen) -> subprocess.
     """``python -m synthex_bringup.nodes.<module>`` with parameters, its output in pipes."""
     arguments = [f for name, value in parameters.items() for f in ("-p", f"{name}:={value}")]
     environment = {
-        **os.environ, "ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "PYTHONUNBUFFERED": "1"
+        **os.environ,
+        "ROS_DOMAIN_ID": str(DOMAIN),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "PYTHONUNBUFFERED": "1",
     }
     command = [sys.executable, "-m", f"synthex_bringup.nodes.{module}"]
     return subprocess.Popen(
         [*command, "--ros-args", *arguments] if arguments else command,
-        cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **popen,
     )
 
 
@@ -86,11 +94,18 @@ class SmallSession:
     def advertise(self, *topics: str) -> None:
         """Make publishers for these topics."""
         types = {
-            "carm/image_raw": Image, "carm/camera_info": CameraInfo, "carm/exposure": Exposure,
-            "carm/ground_truth/mask": Image, "carm/ground_truth/landmarks": Landmark2DArray,
-            "carm/ground_truth/cm": CmDetection, "carm/ground_truth/label_info": LabelInfo,
-            "cm/measured_js": JointState, "perception/mask": Image, "perception/landmarks": Landmark2DArray,
-            "perception/cm": CmDetection, "perception/label_info": LabelInfo,
+            "carm/image_raw": Image,
+            "carm/camera_info": CameraInfo,
+            "carm/exposure": Exposure,
+            "carm/ground_truth/mask": Image,
+            "carm/ground_truth/landmarks": Landmark2DArray,
+            "carm/ground_truth/cm": CmDetection,
+            "carm/ground_truth/label_info": LabelInfo,
+            "cm/measured_js": JointState,
+            "perception/mask": Image,
+            "perception/landmarks": Landmark2DArray,
+            "perception/cm": CmDetection,
+            "perception/label_info": LabelInfo,
         }
         for topic in topics:
             qos = QoSProfile(depth=50)
@@ -119,15 +134,31 @@ class SmallSession:
         data = array("B")
         data.frombytes(np.ascontiguousarray(pixels).tobytes())
         return Image(
-            header=self.header(stamp_ns), height=pixels.shape[0], width=pixels.shape[1],
-            encoding="mono16" if pixels.dtype == np.uint16 else "mono8", step=pixels.shape[1] * pixels.itemsize, data=data,
+            header=self.header(stamp_ns),
+            height=pixels.shape[0],
+            width=pixels.shape[1],
+            encoding="mono16" if pixels.dtype == np.uint16 else "mono8",
+            step=pixels.shape[1] * pixels.itemsize,
+            data=data,
         )
 
     def exposure(self, stamp_ns: int, counter: int, skipped: int = 0) -> Exposure:
         return Exposure(
-            header=self.header(stamp_ns), kvp=80.0, mas=0.5, renderer="realistic", projector="cpu", seed=7,
-            source_to_detector=1.2, source_to_isocenter=0.6, pixel_spacing=0.0005, height=self.size, width=self.size,
-            open_field=50000, frame_counter=counter, frames_skipped=skipped, render_seconds=0.01,
+            header=self.header(stamp_ns),
+            kvp=80.0,
+            mas=0.5,
+            renderer="realistic",
+            projector="cpu",
+            seed=7,
+            source_to_detector=1.2,
+            source_to_isocenter=0.6,
+            pixel_spacing=0.0005,
+            height=self.size,
+            width=self.size,
+            open_field=50000,
+            frame_counter=counter,
+            frames_skipped=skipped,
+            render_seconds=0.01,
         )
 
     def cm(self, stamp_ns: int, detected: bool = True) -> CmDetection:
@@ -135,7 +166,9 @@ class SmallSession:
         return CmDetection(header=self.header(stamp_ns), detected=detected, base=point, tip=point)
 
     def landmarks(self, stamp_ns: int) -> Landmark2DArray:
-        return Landmark2DArray(header=self.header(stamp_ns), landmarks=[Landmark2D(name="FH-l", x=1.5, y=2.5, visible=True)])
+        return Landmark2DArray(
+            header=self.header(stamp_ns), landmarks=[Landmark2D(name="FH-l", x=1.5, y=2.5, visible=True)]
+        )
 
     def frame(self, counter: int, pixels: np.ndarray, *, answer: bool = True, skipped: int = 0) -> int:
         """Publish one whole frame with its ground truth and, if wanted, its answer; the stamp."""
@@ -156,6 +189,13 @@ class SmallSession:
 
 
 FRAME_TOPICS = (
-    "carm/image_raw", "carm/camera_info", "carm/exposure", "carm/ground_truth/mask", "carm/ground_truth/landmarks",
-    "carm/ground_truth/cm", "perception/mask", "perception/landmarks", "perception/cm",
+    "carm/image_raw",
+    "carm/camera_info",
+    "carm/exposure",
+    "carm/ground_truth/mask",
+    "carm/ground_truth/landmarks",
+    "carm/ground_truth/cm",
+    "perception/mask",
+    "perception/landmarks",
+    "perception/cm",
 )

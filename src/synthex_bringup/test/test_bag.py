@@ -67,12 +67,24 @@ def test_padded_and_big_endian_images_are_read_as_what_they_are():
     padded = np.zeros((2, 8), np.uint8)
     padded[:, :6] = pixels.astype(">u2").view(np.uint8).reshape(2, 6)
     message = make.make(
-        IMAGE_TYPE, header=make.header(0), height=2, width=3, encoding="mono16", is_bigendian=1, step=8,
+        IMAGE_TYPE,
+        header=make.header(0),
+        height=2,
+        width=3,
+        encoding="mono16",
+        is_bigendian=1,
+        step=8,
         data=padded.ravel(),
     )
     assert np.array_equal(image_array(message), pixels)
     message = make.make(
-        IMAGE_TYPE, header=make.header(0), height=2, width=3, encoding="mono16", is_bigendian=0, step=6,
+        IMAGE_TYPE,
+        header=make.header(0),
+        height=2,
+        width=3,
+        encoding="mono16",
+        is_bigendian=0,
+        step=6,
         data=np.zeros(11, np.uint8),
     )
     with pytest.raises(ValueError, match="only 11 bytes"):

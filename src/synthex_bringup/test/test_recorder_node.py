@@ -11,13 +11,14 @@ import time
 import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader
-from sensor_msgs.msg import JointState
 from synthex_bringup.recording.bag_reader import SessionBag, image_array
 from synthex_bringup.recording.topics import IMAGE
-from synthex_msgs.msg import LabelInfo
 
-bringup_ros = pytest.importorskip("bringup_ros")
+pytest.importorskip("rclpy", reason="needs ROS 2")
+pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 from bringup_ros import FRAME_TOPICS, SmallSession, end_node, start_node  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+from synthex_msgs.msg import LabelInfo  # noqa: E402
 
 RNG = np.random.default_rng(5)
 
@@ -46,7 +47,9 @@ def _warm_up(session: SmallSession) -> None:
 
 
 def test_the_bag_holds_exactly_what_was_published_and_the_report_agrees(session, tmp_path):
-    process = start_node("recorder_node", {"run_dir": "runs/one", "frames": 12, "patient": "small", "seed": 3}, tmp_path)
+    process = start_node(
+        "recorder_node", {"run_dir": "runs/one", "frames": 12, "patient": "phantom:3", "seed": 3}, tmp_path
+    )
     _wait_for_recorder(session)
     _warm_up(session)
     time.sleep(0.3)
@@ -74,7 +77,7 @@ def test_the_bag_holds_exactly_what_was_published_and_the_report_agrees(session,
     assert figures["detections"]["count"] == 11
     assert figures["cm"]["dice"] == 1.0 and figures["messages_lost"] == {}
     assert figures["ros"]["rmw"].startswith("rmw_") and figures["ros"]["source"] in ("wheels", "system")
-    assert (figures["patient"], figures["seed"], figures["ended"]) == ("small", 3, "frames")
+    assert (figures["patient"], figures["seed"], figures["ended"]) == ("phantom:3", 3, "frames")
     assert 0 < figures["latency_ms"]["end_to_end"]["p50"] < 1000
     assert figures["weights"] == "random weights sha256:00"
     assert (tmp_path / "runs/one/report.html").stat().st_size > 10_000

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from bringup_fabricate import FabricatedFrame, write_session
 
-bringup_ros = pytest.importorskip("bringup_ros")
+pytest.importorskip("rclpy", reason="needs ROS 2")
+pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 from bringup_ros import SmallSession, end_node, start_node  # noqa: E402
 from cm_kinematics.nodes.conversions import stamp_ns  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402

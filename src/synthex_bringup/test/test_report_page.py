@@ -56,8 +56,15 @@ def _frames(count: int) -> list[FabricatedFrame]:
     rng = np.random.default_rng(0)
     return [
         FabricatedFrame(
-            at_ms=300.0 * i, image=rng.integers(100, 50_000, (64, 64), dtype=np.uint16), counter=i + 1,
-            true_mask=mask, mask=mask, true_points=points, points=points, true_cm=True, cm=True,
+            at_ms=300.0 * i,
+            image=rng.integers(100, 50_000, (64, 64), dtype=np.uint16),
+            counter=i + 1,
+            true_mask=mask,
+            mask=mask,
+            true_points=points,
+            points=points,
+            true_cm=True,
+            cm=True,
             answer_after_ms=None if i == 2 else 60.0,
         )
         for i in range(count)
@@ -123,8 +130,13 @@ def test_contours_and_crosses_lie_where_mask_and_landmark_are():
 
 
 def test_charts_place_values_on_their_axes_and_break_at_gaps():
-    chart = line_chart([Series("a", "#000", [(0, 0.0), (5, 1.0), (6, None), (10, 0.5), (10, 0.5)])], unit="", title="t",
-                       top=1.0, levels=[Level("half", "#111", 0.5)])
+    chart = line_chart(
+        [Series("a", "#000", [(0, 0.0), (5, 1.0), (6, None), (10, 0.5), (10, 0.5)])],
+        unit="",
+        title="t",
+        top=1.0,
+        levels=[Level("half", "#111", 0.5)],
+    )
     assert chart.count("<path") == 2
     spots = re.findall(r'cx="([\d.]+)" cy="([\d.]+)" r="1.6"', chart)
     (x0, y0), (x1, y1), (x2, y2) = [(float(x), float(y)) for x, y in spots[:3]]

@@ -74,7 +74,9 @@ def test_latest_follows_the_newest_run_and_spares_what_is_no_link(tmp_path):
 
 
 def test_recording_details_survive_the_file_and_damage_is_told(tmp_path):
-    details = RecordingDetails("2026", "p", 4, None, RosDetails("jazzy", "system", "rmw", "3.12"), "frames", 1.5, {"/a": 1})
+    details = RecordingDetails(
+        "2026", "p", 4, None, RosDetails("jazzy", "system", "rmw", "3.12"), "frames", 1.5, {"/a": 1}
+    )
     details.write(tmp_path)
     assert RecordingDetails.read(tmp_path) == details
     assert RecordingDetails.read(tmp_path / "nowhere") == RecordingDetails()

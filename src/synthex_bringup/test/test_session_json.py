@@ -51,9 +51,10 @@ def test_an_answer_that_lacks_one_of_its_parts_is_no_detection(tmp_path):
     write_session(tmp_path, frames)
     from rosbags.rosbag2 import Reader, StoragePlugin, Writer  # the same bag without the last landmarks
 
-    with Reader(tmp_path / "bag") as reader, Writer(
-        tmp_path / "less" / "bag", version=9, storage_plugin=StoragePlugin.MCAP
-    ) as writer:
+    with (
+        Reader(tmp_path / "bag") as reader,
+        Writer(tmp_path / "less" / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer,
+    ):
         last = max(t for c, t, _ in reader.messages() if c.topic == "/perception/landmarks")
         new = {}
         for connection, time, data in reader.messages():
@@ -105,8 +106,12 @@ def test_landmark_errors_are_pixels_detector_and_isocentre_millimetres(tmp_path)
     hip = _report(
         tmp_path,
         [
-            _frame(0, true_mask=empty, true_points={"FH-l": (2.0, 3.0), "FH-r": (8.0, 8.0)},
-                   points={"FH-l": (5.0, 7.0), "ASIS-l": (1.0, 1.0)}),
+            _frame(
+                0,
+                true_mask=empty,
+                true_points={"FH-l": (2.0, 3.0), "FH-r": (8.0, 8.0)},
+                points={"FH-l": (5.0, 7.0), "ASIS-l": (1.0, 1.0)},
+            ),
             _frame(1, true_mask=empty, true_points={"FH-l": (2.0, 3.0)}, points={}),
         ],
     )["hip"]
@@ -128,8 +133,15 @@ def test_manipulator_figures_tell_missed_from_false(tmp_path):
     cm = _report(
         tmp_path,
         [
-            _frame(0, true_mask=tool, mask=tool, true_cm=True, cm=True, true_points=ends,
-                   points={"CM-base": (4.0, 4.0), "CM-tip": (7.0, 9.0)}),
+            _frame(
+                0,
+                true_mask=tool,
+                mask=tool,
+                true_cm=True,
+                cm=True,
+                true_points=ends,
+                points={"CM-base": (4.0, 4.0), "CM-tip": (7.0, 9.0)},
+            ),
             _frame(1, true_mask=tool, mask=empty, true_cm=True, cm=False, true_points=ends),
             _frame(2, true_mask=empty, mask=tool, true_cm=False, cm=True, points=ends),
             _frame(3, true_mask=empty, mask=empty, true_cm=False, cm=False),

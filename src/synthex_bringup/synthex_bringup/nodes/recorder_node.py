@@ -54,31 +54,85 @@ NAME = "recorder_node"
 ALL = "all"
 READER_DEPTH = 20
 TICK_S = 0.2
+#: After the last answer is there, what belongs to it (the overlay) is still on its way.
+LINGER_S = 0.4
 #: From Ctrl-C to the last file: a launcher kills what is still there after five seconds.
 HURRY_S = 2.5
 
 PARAMETERS = (
     Parameter("run_dir", str, "", "folder of the run, new or empty; empty: runs/<UTC time>-session", read_only=True),
     Parameter("frames", int, 0, "stop after so many frames; 0: never", range=(0, 10**9), read_only=True),
-    Parameter("duration_s", float, 0.0, "stop so long after the first recorded frame; 0: never", unit="s",
-              range=(0, 1e6), read_only=True),
-    Parameter("startup_timeout_s", float, 300.0, "give up if a node has not spoken by then; 0: wait for ever", unit="s",
-              range=(0, 1e6), read_only=True),
-    Parameter("silence_timeout_s", float, 60.0, "give up if no image comes for so long; 0: wait for ever", unit="s",
-              range=(0, 1e6), read_only=True),
-    Parameter("answer_timeout_s", float, 3.0, "how long perception's last answers are awaited", unit="s",
-              range=(0, 600), read_only=True),
-    Parameter("topics", list[str], [ALL], "what to record, relative to the namespace; all: the session's topics",
-              read_only=True),
-    Parameter("wait_for", list[str], [IMAGE, "cm/measured_js", CM],
-              "the recording begins when all of these have spoken; those not recorded are left out", read_only=True),
+    Parameter(
+        "duration_s",
+        float,
+        0.0,
+        "stop so long after the first recorded frame; 0: never",
+        unit="s",
+        range=(0, 1e6),
+        read_only=True,
+    ),
+    Parameter(
+        "startup_timeout_s",
+        float,
+        300.0,
+        "give up if a node has not spoken by then; 0: wait for ever",
+        unit="s",
+        range=(0, 1e6),
+        read_only=True,
+    ),
+    Parameter(
+        "silence_timeout_s",
+        float,
+        60.0,
+        "give up if no image comes for so long; 0: wait for ever",
+        unit="s",
+        range=(0, 1e6),
+        read_only=True,
+    ),
+    Parameter(
+        "answer_timeout_s",
+        float,
+        3.0,
+        "how long perception's last answers are awaited",
+        unit="s",
+        range=(0, 600),
+        read_only=True,
+    ),
+    Parameter(
+        "topics",
+        list[str],
+        [ALL],
+        "what to record, relative to the namespace; all: the session's topics",
+        read_only=True,
+    ),
+    Parameter(
+        "wait_for",
+        list[str],
+        [IMAGE, "cm/measured_js", CM],
+        "the recording begins when all of these have spoken; those not recorded are left out",
+        read_only=True,
+    ),
     Parameter("report", bool, True, "write session.json and report.html at the end", read_only=True),
     Parameter("patient", str, "", "what is imaged, for session.json", read_only=True),
     Parameter("seed", int, -1, "seed of the session, for session.json; -1: the one in the exposures", read_only=True),
-    Parameter("queue_mb", float, 64.0, "messages that may wait for the disk; more are lost and counted", unit="MB",
-              range=(1, 4096), read_only=True),
-    Parameter("reserve_mb", float, 8.0, "disk space set aside for closing the bag when the disk is full", unit="MB",
-              range=(0, 4096), read_only=True),
+    Parameter(
+        "queue_mb",
+        float,
+        64.0,
+        "messages that may wait for the disk; more are lost and counted",
+        unit="MB",
+        range=(1, 4096),
+        read_only=True,
+    ),
+    Parameter(
+        "reserve_mb",
+        float,
+        8.0,
+        "disk space set aside for closing the bag when the disk is full",
+        unit="MB",
+        range=(0, 4096),
+        read_only=True,
+    ),
 )
 
 
@@ -130,6 +184,7 @@ class RecorderNode(Node):
         self._announced: set[str] = set()
         self._began_s: float | None = None
         self._last_stop_s: float | None = None
+        self._complete_s: float | None = None
         self._ending: Ending | None = None
         for topic in self._topics.values():
             self._subscribe(topic)
@@ -239,10 +294,16 @@ class RecorderNode(Node):
         """Nothing more is to come: the end has a reason and the last answers are there or too late."""
         if self._ending is None:
             return False
-        if self._ending.error or not self._monitor.outstanding:
+        if self._ending.error:
             return True
+        now_s = time.monotonic()
+        if self._monitor.outstanding:
+            self._complete_s = None
+        elif self._complete_s is None:
+            self._complete_s = now_s
         assert self._last_stop_s is not None
-        return time.monotonic() - self._last_stop_s > self._values["answer_timeout_s"]
+        too_late = now_s - self._last_stop_s > self._values["answer_timeout_s"]
+        return too_late or (self._complete_s is not None and now_s - self._complete_s > LINGER_S)
 
     def _stop(self, ending: Ending) -> None:
         if self._ending is None:
@@ -299,7 +360,9 @@ class RecorderNode(Node):
         last_s = max(self._began_s, now_s - (now_ns - (self._monitor.last_image_ns or 0)) * 1e-9)
         if limit_s and IMAGE in self._topics and now_s - last_s > limit_s:
             self._stop(
-                Ending("no more images", f"{who_publishes(IMAGE)} sent no image for {limit_s:g} s; is it still running?")
+                Ending(
+                    "no more images", f"{who_publishes(IMAGE)} sent no image for {limit_s:g} s; is it still running?"
+                )
             )
 
     # -- the end --------------------------------------------------------------------------------------------------
@@ -322,11 +385,11 @@ class RecorderNode(Node):
             return self._nothing_recorded(ending)
         error = ending.error
         if summary.failure:
-            error += (
-                f"; {sum(summary.messages.values())} messages are in {self.run.bag}, {sum(summary.lost.values())} are lost"
-                if summary.readable
-                else f"; {self.run.bag} cannot be read"
-            )
+            kept, lost = sum(summary.messages.values()), sum(summary.lost.values())
+            if summary.readable:
+                error += f"; {kept} messages are in {self.run.bag}, {lost} are lost"
+            else:
+                error += f"; {self.run.bag} cannot be read"
         if error:
             self.terminal.error(error)
         reported = self._report(ending, summary, deadline_s) if summary.readable else False

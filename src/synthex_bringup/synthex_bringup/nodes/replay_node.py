@@ -34,10 +34,24 @@ PARAMETERS = (
     Parameter("bag", str, REQUIRED, "run folder, bag folder or .mcap file", read_only=True),
     Parameter("rate", float, 1.0, "speed: 2 plays twice as fast as it was recorded", range=(0.01, 100), read_only=True),
     Parameter("topics", list[str], [IMAGE, CAMERA_INFO], "what to play, relative to the namespace", read_only=True),
-    Parameter("startup_timeout_s", float, 120.0, "how long perception is awaited before the first image", unit="s",
-              range=(0.1, 1e6), read_only=True),
-    Parameter("answer_timeout_s", float, 5.0, "how long after the last image or answer another answer is awaited",
-              unit="s", range=(0.1, 600), read_only=True),
+    Parameter(
+        "startup_timeout_s",
+        float,
+        120.0,
+        "how long perception is awaited before the first image",
+        unit="s",
+        range=(0.1, 1e6),
+        read_only=True,
+    ),
+    Parameter(
+        "answer_timeout_s",
+        float,
+        5.0,
+        "how long after the last image or answer another answer is awaited",
+        unit="s",
+        range=(0.1, 600),
+        read_only=True,
+    ),
 )
 
 
@@ -70,8 +84,9 @@ class ReplayNode(Node):
             for name, source in self._sources.items()
             if source is not None
         }
-        self._answers = self.create_subscription(message_class("synthex_msgs/msg/CmDetection"), CM, self._take,
-                                                 QoSProfile(depth=100), raw=True)
+        self._answers = self.create_subscription(
+            message_class("synthex_msgs/msg/CmDetection"), CM, self._take, QoSProfile(depth=100), raw=True
+        )
 
     def _source(self, name: str) -> Connection | None:
         """The recorded topic, None where the bag has no message of it."""

@@ -149,7 +149,9 @@ class SessionBag:
         """
         found = [c for c in self.connections if is_session_topic(c.topic, name)]
         if len({c.topic for c in found}) > 1:
-            raise BagError(f"{self.path} holds {name} in several namespaces: {', '.join(sorted(c.topic for c in found))}")
+            raise BagError(
+                f"{self.path} holds {name} in several namespaces: {', '.join(sorted(c.topic for c in found))}"
+            )
         return found
 
     def messages(self, names: Iterable[str] | None = None) -> Iterator[Recorded]:
@@ -204,7 +206,9 @@ def bag_folder(path: Path) -> Path:
 def _unreadable(path: Path, error: Exception) -> str:
     """What is wrong with a bag that does not open, in words."""
     if path.is_dir() and not (path / "metadata.yaml").exists():
-        return f"bag {path} was not closed (no metadata.yaml): its recorder was killed; session_report --repair closes it"
+        return (
+            f"bag {path} was not closed (no metadata.yaml): its recorder was killed; session_report --repair closes it"
+        )
     return f"bag {path} is damaged or cut off ({error}); session_report --repair saves what is whole"
 
 

@@ -155,7 +155,9 @@ class BagWriter:
             self._writer.close()
             kept = {connection.topic: self._writer.counts[connection.id] for connection in self._writer.connections}
             summary = BagSummary(dict(sorted(kept.items())))
-        except Exception as error:  # whatever stops the writing must reach the node as a sentence, not die with a thread
+        except (
+            Exception
+        ) as error:  # whatever stops the writing must reach the node as a sentence, not die with a thread
             summary = self._rescue(error)
         with suppress(OSError):
             self._reserve.close()

@@ -191,8 +191,17 @@ def _statistics(found: _Found) -> bytes:
     start, end = (min(s for s, _ in spans), max(e for _, e in spans)) if spans else (0, 0)
     by_channel = b"".join(struct.pack("<HQ", *item) for item in counts.items())
     return (
-        struct.pack("<QHIIIIQQ", sum(counts.values()), len(found.schemas), len(found.channels), 0, 0,
-                    len(found.chunks), start, end)
+        struct.pack(
+            "<QHIIIIQQ",
+            sum(counts.values()),
+            len(found.schemas),
+            len(found.channels),
+            0,
+            0,
+            len(found.chunks),
+            start,
+            end,
+        )
         + struct.pack("<I", len(by_channel))
         + by_channel
     )

@@ -143,7 +143,9 @@ def hip_accuracy(answered: Sequence[Frame]) -> HipAccuracy | None:
     if not known:
         return None
     structures = sorted({name for f in known for name in f.dice or {}} - {MANIPULATOR_NAME}, key=_label_order)
-    names = [n for n in dict.fromkeys(n for f in known for n in f.true_landmarks or {}) if n not in MANIPULATOR_LANDMARKS]
+    names = [
+        n for n in dict.fromkeys(n for f in known for n in f.true_landmarks or {}) if n not in MANIPULATOR_LANDMARKS
+    ]
     by_structure = {name: _structure(known, name) for name in structures}
     return HipAccuracy(
         frames=len(known),

@@ -109,7 +109,9 @@ def _draw_series(frame: _Frame, one: Series) -> list[str]:
             continue
         if len(run) > 1:
             path = f"M{'L'.join(run)}"
-            parts.append(f'<path d="{path}" fill="none" stroke="{one.colour}" stroke-width="1.6" stroke-linejoin="round"/>')
+            parts.append(
+                f'<path d="{path}" fill="none" stroke="{one.colour}" stroke-width="1.6" stroke-linejoin="round"/>'
+            )
         run = []
     return parts
 
@@ -127,7 +129,9 @@ def _draw_levels(frame: _Frame, levels: Sequence[Level]) -> list[str]:
     for level in sorted(levels, key=lambda item: item.value):
         y = min(frame.y(level.value) + 4, floor - 14)
         floor = y
-        parts.append(f'<text x="{_WIDTH - _RIGHT + 8}" y="{y:.1f}" fill="{level.colour}">{html.escape(level.name)}</text>')
+        parts.append(
+            f'<text x="{_WIDTH - _RIGHT + 8}" y="{y:.1f}" fill="{level.colour}">{html.escape(level.name)}</text>'
+        )
     return parts
 
 

@@ -43,7 +43,7 @@ def page(session: Session, read: SessionFrames, pictures: Sequence[FramePicture]
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}"
-        f"<footer>{_text(session.disclaimer)} All figures of this page are in <a href=\"session.json\">session.json</a>."
+        f'<footer>{_text(session.disclaimer)} All figures of this page are in <a href="session.json">session.json</a>.'
         "</footer>\n</main>\n</body>\n</html>\n"
     )
 
@@ -105,24 +105,23 @@ def _key_figures(session: Session) -> str:
             ),
             _card(
                 "Hip landmarks, median error",
-                f"{_number(error.detector_mm.p50, 2)} <small>mm at the detector</small>",
-                f"{_number(error.isocenter_mm.p50, 2)} mm at the isocentre, {_number(error.px.p50, 2)} px; "
-                f"{_percent(session.hip.landmarks.activation_rate)} of those in view found",
+                _detector_mm(error),
+                f"{_other_units(error)}{_percent(session.hip.landmarks.activation_rate)} of those in view found",
             ),
         ]
     if session.cm is not None:
-        tip = session.cm.tip.error
+        tip, found = session.cm.tip.error, session.cm.tip
         cards += [
             _card(
                 "Manipulator, Dice",
                 _number(session.cm.dice, 2, fixed=True),
-                f"found in {_percent(session.cm.detection_rate)} of {session.cm.frames_with_manipulator} frames that "
-                f"show it; {session.cm.false_detections} false",
+                f"reported in {_percent(session.cm.detection_rate)} of the {session.cm.frames_with_manipulator} frames "
+                f"that show it; {session.cm.false_detections} false",
             ),
             _card(
                 "Manipulator tip, median error",
-                f"{_number(tip.detector_mm.p50, 2)} <small>mm at the detector</small>",
-                f"{_number(tip.isocenter_mm.p50, 2)} mm at the isocentre, {_number(tip.px.p50, 2)} px; n = {tip.px.count}",
+                _detector_mm(tip),
+                f"{_other_units(tip)}found in {found.activated} of {found.in_image} frames that show it",
             ),
         ]
     note = ""
@@ -156,7 +155,7 @@ def _pictures(session: Session, read: SessionFrames, pictures: Sequence[FramePic
         "<h2>Frames</h2>"
         f'<p class="lead">{len(pictures)} frames spread over the session, bone bright, seen from the detector. Left: '
         "ground truth contours. Right: what the network says. Crosses are landmarks, the ringed cross is the "
-        f"manipulator's tip.</p><div class=\"keys\">{keys}</div>"
+        f'manipulator\'s tip.</p><div class="keys">{keys}</div>'
         f'<div class="strip">{"".join(figures)}</div>'
     )
 
@@ -188,19 +187,28 @@ def _over_time(session: Session, read: SessionFrames) -> str:
         return lambda frame: value(frame) if read.answered(frame) else None
 
     stage = session.latency_ms["end_to_end"]
-    levels = [Level(f"{name} {value:.0f} ms", _BLUE, value) for name, value in (("p50", stage.p50), ("p95", stage.p95))
-              if value is not None]
+    levels = [
+        Level(f"{name} {value:.0f} ms", _BLUE, value)
+        for name, value in (("p50", stage.p50), ("p95", stage.p95))
+        if value is not None
+    ]
     latency = line_chart(
         [
             Series("scene sampled → detection", _BLUE, over(if_answered(lambda f: answer_latency_ms(f)[1]))),
             Series("image → detection", _ORANGE, over(if_answered(lambda f: answer_latency_ms(f)[0]))),
             Series("rendering", _GREY, over(lambda f: f.exposure.render_ms if f.exposure else None)),
         ],
-        unit="ms", title="latency of each frame over time", levels=levels, span_s=span,
+        unit="ms",
+        title="latency of each frame over time",
+        levels=levels,
+        span_s=span,
     )
     overlap = line_chart(
         [Series("hip", _BLUE, over(if_answered(hip_dice))), Series("manipulator", _PINK, over(if_answered(cm_dice)))],
-        unit="", title="Dice of each frame over time", top=1.0, span_s=span,
+        unit="",
+        title="Dice of each frame over time",
+        top=1.0,
+        span_s=span,
     )
 
     def in_mm(value):
@@ -215,7 +223,9 @@ def _over_time(session: Session, read: SessionFrames) -> str:
             Series("hip landmarks, frame's median", _BLUE, over(if_answered(in_mm(hip_median)))),
             Series("manipulator tip", _PINK, over(if_answered(in_mm(tip_error_px)))),
         ],
-        unit="mm", title="errors of each frame over time", span_s=span,
+        unit="mm",
+        title="errors of each frame over time",
+        span_s=span,
     )
     charts = [("Latency", latency), ("Dice", overlap), ("Error, mm at the detector", errors)]
     drawn = "".join(f"<h3>{name}</h3>{chart}" for name, chart in charts if chart)
@@ -283,8 +293,10 @@ def _exposure(session: Session) -> str:
         ("detector", f"{e.columns * e.pixel_spacing_mm:.4g} × {e.rows * e.pixel_spacing_mm:.4g} mm"),
         ("source to detector (SDD)", f"{e.source_to_detector_mm:.5g} mm"),
         ("source to isocentre (SAD)", f"{e.source_to_isocenter_mm:.5g} mm"),
-        ("magnification at the isocentre", f"{e.source_to_detector_mm / e.source_to_isocenter_mm:.3g}"
-         if e.source_to_isocenter_mm else NOTHING),
+        (
+            "magnification at the isocentre",
+            f"{e.source_to_detector_mm / e.source_to_isocenter_mm:.3g}" if e.source_to_isocenter_mm else NOTHING,
+        ),
     ]
     return (
         "<h2>Exposure and geometry</h2>"
@@ -303,13 +315,15 @@ def _recording(session: Session) -> str:
         ("stamp → image received", _stage(session, "stamp_to_image")),
         ("rendering", _stage(session, "render")),
     ]
-    rows = [[_text(topic), str(count), str(session.messages_lost.get(topic, 0))]
-            for topic, count in session.messages.items()]
+    rows = [
+        [_text(topic), str(count), str(session.messages_lost.get(topic, 0))]
+        for topic, count in session.messages.items()
+    ]
     return (
         "<h2>Recording</h2>"
         f'<div class="columns"><div><h3>Messages by topic</h3>{_table(["topic", "in the bag", "lost"], rows, 1)}</div>'
         f"<div><h3>Ran on</h3>{_facts(facts)}"
-        f'<h3>Open the bag</h3><p><a href="{_text(session.bag)}/">{_text(session.bag)}/</a>, in this report\'s folder, is a '
+        f'<h3>Open the bag</h3><p><a href="{_text(session.bag)}/">{_text(session.bag)}/</a>, beside this page, is a '
         "rosbag2 bag (MCAP, metadata version 9) that carries all message definitions.</p>"
         f"<pre>ros2 bag info {_text(session.bag)}</pre>"
         '<p class="note">In Python, without ROS: <code>rosbags.rosbag2.Reader</code>. To perception again, from the '
@@ -319,11 +333,27 @@ def _recording(session: Session) -> str:
 
 # -- pieces -----------------------------------------------------------------------------------------------------------
 def _card(name: str, value: str, more: str) -> str:
-    return f'<div class="card"><div class="name">{name}</div><div class="value">{value}</div><div class="more">{more}</div></div>'
+    cells = f'<div class="name">{name}</div><div class="value">{value}</div><div class="more">{more}</div>'
+    return f'<div class="card">{cells}</div>'
+
+
+def _detector_mm(error: PointError) -> str:
+    value = error.detector_mm.p50
+    return NOTHING if value is None else f"{_number(value, 2)} <small>mm at the detector</small>"
+
+
+def _other_units(error: PointError) -> str:
+    """The same median in the other units, as the beginning of a sentence; nothing where there is none."""
+    if error.px.p50 is None:
+        return ""
+    isocenter = error.isocenter_mm.p50
+    scaled = "" if isocenter is None else f"{_number(isocenter, 2)} mm at the isocentre, "
+    return f"{scaled}{_number(error.px.p50, 2)} px; "
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int) -> str:
     """A table whose first ``words`` columns hold text and the others numbers; cells are HTML."""
+
     def cell(tag: str, index: int, content: str) -> str:
         return f'<{tag} class="n">{content}</{tag}>' if index >= words else f'<{tag} class="path">{content}</{tag}>'
 
@@ -333,7 +363,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int) -> s
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    rows = "".join(f"<tr><th>{_text(name)}</th><td class=\"path\">{_text(value)}</td></tr>" for name, value in facts)
+    rows = "".join(f'<tr><th>{_text(name)}</th><td class="path">{_text(value)}</td></tr>' for name, value in facts)
     return f"<table>{rows}</table>"
 
 
@@ -355,13 +385,14 @@ def _swatch(name: str) -> str:
 
 
 def _number(value: float | None, digits: int, fixed: bool = False) -> str:
-    """Significant digits, or digits behind the point; a dash for nothing. Never in powers of ten."""
+    """At least so many significant digits, or digits behind the point; a dash for nothing. Never in powers of ten."""
     if value is None:
         return NOTHING
     if fixed:
         return f"{value:.{digits}f}"
-    rounded = float(f"{value:.{digits}g}")
-    return f"{rounded:.0f}" if abs(rounded) >= 10 ** (digits - 1) else f"{value:#.{digits}g}".rstrip(".")
+    if abs(float(f"{value:.{digits}g}")) >= 10 ** (digits - 1):
+        return f"{value:.0f}"
+    return f"{value:#.{digits}g}".rstrip(".")
 
 
 def _percent(value: float | None) -> str:

@@ -25,7 +25,7 @@ UNKNOWN_COLOUR = (200, 200, 200)
 _SIDE_PX = 640
 _JPEG_QUALITY = 86
 #: Readable when two pictures share half the page.
-_TEXT_SCALE = 0.8
+_TEXT_SCALE = 0.7
 
 
 @dataclass(frozen=True)

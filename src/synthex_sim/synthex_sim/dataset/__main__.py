@@ -16,6 +16,7 @@ from synthex_sim.dataset.generate import generate
 from synthex_sim.dataset.reader import open_dataset
 from synthex_sim.dataset.tasks.session import SessionTask
 from synthex_sim.dataset.tasks.task import Task
+from synthex_sim.patient.source import load_patient
 from synthex_sim.xray.simulator import XraySimulator
 
 TASKS = {SessionTask.name: SessionTask}
@@ -42,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole set")
     parser.add_argument("--out", type=Path, default=Path("data/session"), help="folder of the data set")
     parser.add_argument("--config-folder", type=Path, default=Path("config"), help="folder with tasks/, carm/ and cm/")
+    parser.add_argument("--patient", default="", help="image this CT (NIfTI) or phantom:SEED only, for validation")
+    parser.add_argument("--labels", default="", help="label map of that CT")
+    parser.add_argument("--label-scheme", default="", help="what its ids mean: a name in CONFIG_FOLDER/labels or a file")
     parser.add_argument("--carm", default="cios_fusion", help="C-arm profile in CONFIG_FOLDER/carm")
     parser.add_argument("--cm", default="notched_27", help="manipulator in CONFIG_FOLDER/cm")
     return parser
@@ -66,7 +70,11 @@ def _make_task(options: argparse.Namespace) -> Task:
         raise FileNotFoundError(f"no configuration for task '{options.task}': {path} does not exist")
     carm = CArm.from_yaml(options.config_folder / "carm" / f"{options.carm}.yaml")
     geometry = load_geometry(options.config_folder / "cm" / f"{options.cm}.yaml")
-    return TASKS[options.task](yaml.safe_load(path.read_text()), carm, geometry)
+    patient = None
+    if options.patient:
+        schemes = str(options.config_folder / "labels")
+        patient = load_patient(options.patient, options.labels, options.label_scheme, schemes)
+    return TASKS[options.task](yaml.safe_load(path.read_text()), carm, geometry, patient)
 
 
 class _Progress:

@@ -36,13 +36,19 @@ class SessionTask:
     label_names = anatomy.LABEL_NAMES
     landmark_names = anatomy.SESSION_LANDMARKS
 
-    def __init__(self, config: dict[str, Any], carm: CArm, geometry: CmGeometry) -> None:
+    def __init__(
+        self, config: dict[str, Any], carm: CArm, geometry: CmGeometry, patient: Patient | None = None
+    ) -> None:
         """Takes the content of ``config/tasks/session.yaml``, a device profile and a manipulator.
 
+        Args:
+            patient: the one patient to image instead of phantoms; its images are for validation only.
+
         Raises:
-            ValueError: a key is missing, or a size does not divide the detector.
+            ValueError: a key is missing, or there are no patients for one of the splits.
         """
-        self.config = config
+        self.config = config if patient is None else config | {"only_patient": patient.name}
+        self._given = patient
         self._carm = carm
         self._geometry = geometry
         try:
@@ -61,17 +67,21 @@ class SessionTask:
         self.image_shape = (size, size)
         self._seeds = tuple(range(first, first + self._train + valid))
         self.patient_names = tuple(f"phantom:{seed}" for seed in self._seeds)
+        if patient is not None:
+            self.patient_names = (patient.name,)
 
     def split_of(self, patient: int) -> str:
         """train or valid."""
-        return "train" if patient < self._train else "valid"
+        return "train" if self._given is None and patient < self._train else "valid"
 
     def patient_of(self, index: int, count: int) -> int:
         """Patients take turns in blocks, so that each is made once."""
-        return index * len(self._seeds) // count
+        return index * len(self.patient_names) // count
 
     def load_patient(self, patient: int, seed: int) -> Patient:
-        """The phantom of this number, cut off above or below the pelvis with some probability."""
+        """The phantom of this number, cut off above or below the pelvis with some probability; or the given patient."""
+        if self._given is not None:
+            return self._given
         phantom = make_phantom(self._seeds[patient])
         rng = stream(seed, patient, Purpose.ANATOMY)
         if rng.random() >= self._patients["truncated_probability"]:
