@@ -73,12 +73,16 @@ evaluate: ## measure weights on a data set
 	@$(SETUP) --profile train $(LAUNCH) evaluate.launch.yaml $(call arg,weights,WEIGHTS) $(call arg,data,DATA) \
 	  $(call arg,out,OUT) $(ARGS)
 
-weights: ## render and train the session's weights from nothing (40 minutes on 2 cores)
-	@$(SETUP) --profile train -- python -m synthex_sim.dataset --task session --n $(or $(N),2600) --seed $(or $(SEED),1) \
-	  --out runs/datasets/session
-	@$(SETUP) --profile train -- python -m synthex_perception.training --data runs/datasets/session --seed $(or $(SEED),1) \
-	  --config config/training/session.yaml --out runs/training/weights-$$(date -u +%Y%m%dT%H%M%SZ) --max-minutes 25 \
-	  --export models/session.safetensors
+weights: ## render, train, measure and describe the session's weights from nothing (40 minutes on 2 cores)
+	@set -e; run=runs/training/session-$$(date -u +%Y%m%dT%H%M%SZ); data=runs/datasets/session; \
+	step() { $(SETUP) --profile train -- python -m "$$@"; }; \
+	step synthex_sim.dataset --task session --n $(or $(N),1500) --seed $(or $(SEED),1) --out $$data; \
+	step synthex_perception.training --data $$data --seed $(or $(SEED),1) --config config/training/session.yaml \
+	  --out $$run --max-minutes 25 --export models/session.safetensors; \
+	step synthex_perception.evaluation --weights models/session.safetensors --data $$data --out $$run/phantoms; \
+	step synthex_perception.evaluation.model_card --weights models/session.safetensors --run $$run \
+	  --domain "held-out phantoms=$$run/phantoms/metrics.json" \
+	  --data "1500 simulated radiographs of built-in phantoms (this project, Apache-2.0); no real patient."
 
 test: ## all tests, one of them end to end over DDS
 	@$(SETUP) --profile test -- python -m pytest $(ARGS)

@@ -95,7 +95,8 @@ def test_everything_that_derives_from_an_image_has_its_stamp_and_frame(bag):
     images = stamps(bag["/carm/image_raw"])
     for topic in ("/carm/camera_info", "/carm/exposure", "/carm/ground_truth/mask", "/carm/ground_truth/landmarks",
                   "/carm/ground_truth/cm", "/carm/joint_states", "/carm/measured_cp"):
-        assert stamps(bag[topic]) == images, topic
+        # the recording may begin, and end, in the middle of a frame's messages
+        assert len(stamps(bag[topic]) ^ images) <= 2, topic
     for topic in ("/perception/mask", "/perception/landmarks", "/perception/cm"):
         assert stamps(bag[topic]) <= images and len(bag[topic]) >= 0.95 * len(images), topic
         assert {m.header.frame_id for m in bag[topic]} == {"carm_source_optical"}

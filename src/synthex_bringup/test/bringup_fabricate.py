@@ -260,7 +260,7 @@ def write_session(run: Path, frames: list[FabricatedFrame], weights: str = "test
                 ),
             ]
     run.mkdir(parents=True, exist_ok=True)
-    writer = BagWriter(run / "bag", types=make.types, reserve_bytes=0)
+    writer = BagWriter(run / "bag", types=make.types, reserve_bytes=0, queue_bytes=2**30)
     for received, topic, type_, data, qos in sorted(entries, key=lambda entry: entry[0]):
         assert writer.put(topic, type_, received, data, qos)
     return writer.close()

@@ -15,8 +15,8 @@ from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader
 from synthex_bringup.recording.bag_reader import BagError, SessionBag, image_array, stamp_of
 from synthex_bringup.recording.bag_writer import BagWriter
-from synthex_bringup.recording.message_types import UnknownMessageType, types_for
-from synthex_bringup.recording.repair import UnrepairableBag, repair_bag
+from synthex_bringup.recording.message_types import UnknownMessageTypeError, types_for
+from synthex_bringup.recording.repair import UnrepairableBagError, repair_bag
 from synthex_bringup.recording.topics import IMAGE
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
@@ -122,7 +122,7 @@ def test_an_unknown_message_type_ends_the_bag_with_its_name(tmp_path):
     writer.put("/image", IMAGE_TYPE, START_NS, Messages().image(START_NS, np.zeros((2, 2), np.uint8)))
     writer.put("/odd", "nobodys_msgs/msg/Thing", START_NS, b"\0\1\0\0")
     assert "nobodys_msgs" in writer.close().failure
-    with pytest.raises(UnknownMessageType, match="share/nobodys_msgs/msg"):
+    with pytest.raises(UnknownMessageTypeError, match="share/nobodys_msgs/msg"):
         types_for(["nobodys_msgs/msg/Thing"])
 
 
@@ -204,10 +204,10 @@ def test_a_repaired_bag_is_described_as_its_writer_would_have(tmp_path):
 def test_a_bag_with_nothing_whole_cannot_be_repaired(tmp_path):
     write_session(tmp_path, _frames(2))
     os.truncate(tmp_path / "bag/bag.mcap", 200)
-    with pytest.raises(UnrepairableBag, match="first whole chunk"):
+    with pytest.raises(UnrepairableBagError, match="first whole chunk"):
         repair_bag(tmp_path / "bag")
     (tmp_path / "bag/bag.mcap").write_bytes(b"something else")
-    with pytest.raises(UnrepairableBag, match="does not begin"):
+    with pytest.raises(UnrepairableBagError, match="does not begin"):
         repair_bag(tmp_path / "bag")
 
 

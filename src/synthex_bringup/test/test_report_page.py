@@ -15,7 +15,7 @@ from bringup_fabricate import FabricatedFrame, write_session
 from synthex_bringup.recording.details import RecordingDetails
 from synthex_bringup.report.accuracy import Point
 from synthex_bringup.report.charts import Level, Series, line_chart
-from synthex_bringup.report.frames import OutOfTime
+from synthex_bringup.report.frames import OutOfTimeError
 from synthex_bringup.report.pictures import LABEL_COLOURS, overlay
 from synthex_bringup.report.write import write_report
 from synthex_sim.anatomy import LABEL_NAMES, LEFT_FEMUR, MANIPULATOR
@@ -147,7 +147,7 @@ def test_charts_place_values_on_their_axes_and_break_at_gaps():
 
 def test_a_deadline_that_has_passed_leaves_no_half_report(tmp_path):
     write_session(tmp_path, _frames(3))
-    with pytest.raises(OutOfTime):
+    with pytest.raises(OutOfTimeError):
         write_report(tmp_path, deadline_s=0.0)
     assert not (tmp_path / "report.html").exists() and not (tmp_path / "session.json").exists()
 

@@ -73,6 +73,13 @@ def test_the_monitor_counts_answers_that_are_whole_and_skips_over_restarts():
     assert progress_line(progress, 100, lost=4) == "frames 3/100   1.0 Hz   skipped 3   detections 2   LOST 4 messages"
 
 
+def test_frames_skipped_before_the_first_recorded_one_are_not_counted():
+    monitor = SessionMonitor()
+    for counter, skipped in ((21, 9), (22, 9), (23, 11)):
+        monitor.exposure(counter, skipped)
+    assert monitor.progress(0).skipped == 2
+
+
 def test_where_no_answers_are_recorded_none_are_awaited():
     monitor = SessionMonitor(answers=())
     monitor.received(IMAGE, 1, 1)

@@ -20,7 +20,7 @@ def patient(request):
 
 @pytest.fixture(scope="module")
 def population():
-    return [make_phantom(seed, 4.0) for seed in range(100, 130)]
+    return [make_phantom(seed, 3.0) for seed in range(100, 116)]
 
 
 def voxel(patient, point_mm):
@@ -49,10 +49,10 @@ def test_two_seeds_are_two_people():
     assert abs(width[0] - width[1]) > 0.5 and a.name != b.name
 
 
-def test_landmarks_do_not_depend_on_the_voxel_size_beyond_a_few_millimetres():
-    fine, coarse = make_phantom(5, 1.5), make_phantom(5, 3.0)
-    gaps = [np.linalg.norm(fine.landmarks[n] - coarse.landmarks[n]) for n in anatomy.HIP_LANDMARKS]
-    assert np.median(gaps) < 1.0 and max(gaps) < 6.0
+def test_landmarks_do_not_depend_on_the_voxel_size():
+    fine, coarse = make_phantom(5, 2.0), make_phantom(5, 4.0)
+    for name in anatomy.HIP_LANDMARKS:
+        assert np.allclose(fine.landmarks[name], coarse.landmarks[name], atol=1e-6), name
 
 
 @pytest.mark.parametrize("spacing_mm", [0.0, 0.2, 10.0, float("nan")])
@@ -64,7 +64,8 @@ def test_a_voxel_size_out_of_range_is_refused(spacing_mm):
 def test_all_six_bones_have_the_volume_of_bones(patient):
     litres = np.bincount(patient.labels.ravel(), minlength=7) * SPACING_MM**3 * 1e-6
     assert patient.labels.max() == 6
-    for bone, low, high in ((1, 0.2, 0.5), (2, 0.2, 0.5), (3, 0.06, 0.3), (4, 0.1, 0.35), (5, 0.08, 0.3), (6, 0.08, 0.3)):
+    plausible = {1: (0.2, 0.5), 2: (0.2, 0.5), 3: (0.06, 0.3), 4: (0.1, 0.35), 5: (0.08, 0.3), 6: (0.08, 0.3)}
+    for bone, (low, high) in plausible.items():
         assert low < litres[bone] < high, anatomy.LABEL_NAMES[bone]
 
 
@@ -131,18 +132,25 @@ def test_asis_is_the_most_anterior_point_of_the_upper_ilium(patient):
 
 
 def test_obturator_foramen_is_a_hole_in_a_ring_of_bone(patient):
+    """Looking along the foramen's axis: no bone on the ray through its middle, bone all around it."""
     for side, hip, _ in SIDES:
-        iof, mof = (patient.landmarks[f"{n}-{side}"] for n in ("IOF", "MOF"))
-        ring = patient.labels == hip
-        head = patient.landmarks[f"FH-{side}"]
-        middle = (iof + mof + head + (0, 10, -20)) / 3 + (0, 0, 0)
-        seen = ring.any(axis=1)  # projected front to back
-        i, _, k = voxel(patient, middle)
-        holes = ndimage.binary_fill_holes(seen) & ~seen
-        labelled, _ = ndimage.label(holes)
-        near = labelled[i - 12 : i + 13, k - 12 : k + 13]
-        sizes = np.bincount(near.ravel())[1:]
-        assert sizes.size and sizes.max() * SPACING_MM**2 > 150, "no hole of the obturator foramen in the AP projection"
+        p = {name: patient.landmarks[f"{name}-{side}"] for name in ("IOF", "MOF", "FH", "SPS")}
+        across = p["IOF"] - p["MOF"]
+        normal = np.cross(across, p["FH"] - p["SPS"])
+        normal /= np.linalg.norm(normal)
+        across -= normal * (across @ normal)
+        across /= np.linalg.norm(across)
+        u, v, w = (np.arange(-n, n + 1.0, 1.0) for n in (45, 45, 30))
+        middle = (p["IOF"] + p["MOF"] + p["FH"]) / 3
+        a, b, c = np.meshgrid(u, v, w, indexing="ij")
+        points = middle + a[..., None] * across + b[..., None] * np.cross(normal, across) + c[..., None] * normal
+        index = np.rint((points - patient.affine[:3, 3]) / patient.spacing_mm).astype(int)
+        index = np.clip(index, 0, np.array(patient.labels.shape) - 1)
+        seen = (patient.labels[tuple(np.moveaxis(index, -1, 0))] == hip).any(axis=2)
+        hole = ndimage.binary_fill_holes(seen) & ~seen
+        pieces, _ = ndimage.label(hole)
+        sizes = np.bincount(pieces.ravel())[1:]
+        assert sizes.size and sizes.max() > 500, f"{side}: the foramen should be open over more than 5 cm2"
 
 
 def test_tissues_have_their_hounsfield_units(patient):
@@ -173,8 +181,9 @@ def test_the_population_has_the_width_and_spread_of_people(population):
     assert 220 < width.mean() < 245 and 8 < width.std(ddof=1) < 20
     hips = np.array([np.linalg.norm(p.landmarks["FH-l"] - p.landmarks["FH-r"]) for p in population])
     assert 165 < hips.mean() < 205
-    symphysis = np.array([np.linalg.norm(p.landmarks[f"SPS-{s}"] - p.landmarks[f"IPS-{s}"]) for p in population for s in "lr"])
-    assert 26 < symphysis.min() and symphysis.max() < 40
+    faces = [(p.landmarks[f"SPS-{side}"], p.landmarks[f"IPS-{side}"]) for p in population for side in "lr"]
+    heights = np.array([np.linalg.norm(top - bottom) for top, bottom in faces])
+    assert 26 < heights.min() and heights.max() < 40
 
 
 def test_every_landmark_of_the_population_is_on_its_bone(population):
@@ -183,4 +192,4 @@ def test_every_landmark_of_the_population_is_on_its_bone(population):
             assert person.labels[voxel(person, person.landmarks[f"FH-{side}"])] == femur
             for name in SURFACE_LANDMARKS:
                 gap = surface_distance_mm(person, hip, person.landmarks[f"{name}-{side}"])
-                assert abs(gap) < 4.5, f"{person.name} {name}-{side}: {gap:.1f} mm"
+                assert abs(gap) < 3.5, f"{person.name} {name}-{side}: {gap:.1f} mm"

@@ -409,7 +409,7 @@ class RecorderNode(Node):
 
     def _report(self, ending: Ending, summary: BagSummary, deadline_s: float | None) -> bool:
         """Write what the run folder holds besides the bag; False if that failed."""
-        from ..report.frames import OutOfTime
+        from ..report.frames import OutOfTimeError
         from ..report.summary import summary_table
         from ..report.write import write_report
 
@@ -424,7 +424,7 @@ class RecorderNode(Node):
                 session = write_report(self.run.path, deadline_s=deadline_s)
                 self.terminal.console.print(summary_table(session))
             link_latest(self.run.path)
-        except OutOfTime:
+        except OutOfTimeError:
             self.terminal.say(f"stopped in a hurry: session_report {self.run.path} makes the report")
             link_latest(self.run.path)
             return True

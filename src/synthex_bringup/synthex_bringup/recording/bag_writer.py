@@ -22,7 +22,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys.store import Typestore
 
 from .message_types import require, standard_types
-from .repair import UnrepairableBag, repair_bag
+from .repair import UnrepairableBagError, repair_bag
 
 QUEUE_BYTES = 64 * 2**20
 RESERVE_BYTES = 8 * 2**20
@@ -193,7 +193,7 @@ class BagWriter:
             self._writer.abort()
         try:
             return BagSummary(dict(sorted(repair_bag(self.bag).messages.items())), failure=reason)
-        except (OSError, UnrepairableBag) as second:
+        except (OSError, UnrepairableBagError) as second:
             return BagSummary(failure=f"{reason}; the bag could not be closed either: {second}", readable=False)
 
 

@@ -14,7 +14,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 
-class UnknownMessageType(LookupError):
+class UnknownMessageTypeError(LookupError):
     """A message type whose definition was found nowhere."""
 
 
@@ -44,7 +44,7 @@ def types_for(names: Iterable[str]) -> Typestore:
     """A store that knows all of these message types and those nested in them.
 
     Raises:
-        UnknownMessageType: a package's definitions are not installed; the message names the package.
+        UnknownMessageTypeError: a package's definitions are not installed; the message names the package.
     """
     types = standard_types()
     for name in names:
@@ -56,7 +56,7 @@ def require(types: Typestore, name: str) -> None:
     """Make the store know ``name`` (``package/msg/Type``), from the installed package if need be.
 
     Raises:
-        UnknownMessageType: as ``types_for``.
+        UnknownMessageTypeError: as ``types_for``.
     """
     if name in types.fielddefs:
         return
@@ -65,7 +65,7 @@ def require(types: Typestore, name: str) -> None:
     if folder is not None:
         register_folder(types, package, folder)
     if name not in types.fielddefs:
-        raise UnknownMessageType(
+        raise UnknownMessageTypeError(
             f"no definition of {name}: no prefix of AMENT_PREFIX_PATH has share/{package}/msg with it; "
             "build the workspace and source its setup.bash"
         )

@@ -49,8 +49,13 @@ class SessionMonitor:
             self._answered.setdefault(stamp_ns, set()).add(topic)
 
     def exposure(self, frame_counter: int, frames_skipped: int) -> None:
-        """Take note of the C-arm's own counts; they begin anew when it is activated again."""
-        if frame_counter <= self._counter:
+        """Take note of the C-arm's own counts; they begin anew when it is activated again.
+
+        What it skipped before the first frame noted here is no part of this session, unless that is its first.
+        """
+        if self._counter == 0 and frame_counter > 1:
+            self._skipped_before = -frames_skipped
+        elif frame_counter <= self._counter:
             self._skipped_before += self._skipped
         self._counter, self._skipped = frame_counter, frames_skipped
 

@@ -30,7 +30,7 @@ _STATISTICS, _METADATA, _DATA_END = 0x0B, 0x0C, 0x0F
 _END_OF_DATA = (_FOOTER, _METADATA, _DATA_END)
 
 
-class UnrepairableBag(Exception):
+class UnrepairableBagError(Exception):
     """Nothing that could be saved; the message says why."""
 
 
@@ -54,12 +54,12 @@ def repair_bag(bag: Path) -> Repaired:
         bag: folder of the bag. A bag that is whole stays as it is in content.
 
     Raises:
-        UnrepairableBag: no MCAP file, or not even its beginning is whole.
+        UnrepairableBagError: no MCAP file, or not even its beginning is whole.
         OSError: the disk does not take even the few hundred bytes of an end.
     """
     files = sorted(bag.glob("*.mcap"))
     if len(files) != 1:
-        raise UnrepairableBag(f"{bag} holds {len(files)} .mcap files instead of one")
+        raise UnrepairableBagError(f"{bag} holds {len(files)} .mcap files instead of one")
     size = files[0].stat().st_size
     found = _scan(files[0])
     with files[0].open("r+b") as stream:
@@ -103,7 +103,7 @@ def _scan(path: Path) -> _Found:
     size = path.stat().st_size
     with path.open("rb") as stream:
         if stream.read(len(_MAGIC)) != _MAGIC:
-            raise UnrepairableBag(f"{path} does not begin as an MCAP file")
+            raise UnrepairableBagError(f"{path} does not begin as an MCAP file")
         found, position = _Found(end=0), len(_MAGIC)
         while len(head := stream.read(9)) == 9:
             opcode, length = struct.unpack("<BQ", head)
@@ -120,7 +120,7 @@ def _scan(path: Path) -> _Found:
             if opcode in (_HEADER, _CHUNK):
                 found.end = position
     if not found.chunks:
-        raise UnrepairableBag(f"{path} ends before its first whole chunk: nothing in it can be saved")
+        raise UnrepairableBagError(f"{path} ends before its first whole chunk: nothing in it can be saved")
     return found
 
 
@@ -128,7 +128,7 @@ def _read_chunk(path: Path, found: _Found, offset: int, body: bytes) -> _Chunk:
     """Note a chunk's messages and the schemas and channels it defines."""
     uncompressed_size, _, name_length = struct.unpack_from("<QII", body, 16)
     if name_length:
-        raise UnrepairableBag(f"{path} has compressed chunks; only bags as this recorder writes them are repaired")
+        raise UnrepairableBagError(f"{path} has compressed chunks; only bags as this recorder writes them are repaired")
     chunk = _Chunk(offset, 9 + len(body), uncompressed_size)
     for position, opcode, record in _records(body[40:]):
         if opcode == _MESSAGE:
@@ -229,7 +229,7 @@ def _write_metadata(bag: Path, file: Path) -> dict[str, int]:
             ]
             messages = {connection.topic: connection.msgcount for connection in reader.connections}
     except ReaderError as error:
-        raise UnrepairableBag(f"{file}: {error}") from error
+        raise UnrepairableBagError(f"{file}: {error}") from error
     span = {"starting_time": {"nanoseconds_since_epoch": start}, "duration": {"nanoseconds": duration}}
     information = {
         "version": 9,

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ..recording.bag_reader import BagError
 from ..recording.files import BAG, REPORT
-from ..recording.repair import UnrepairableBag, repair_bag
+from ..recording.repair import UnrepairableBagError, repair_bag
 from .summary import summary_table
 from .write import write_report
 
@@ -29,7 +29,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     try:
         return _report(options.run, options.repair)
-    except (BagError, UnrepairableBag, ValueError, OSError) as error:
+    except (BagError, UnrepairableBagError, ValueError, OSError) as error:
         print(f"session_report: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
 

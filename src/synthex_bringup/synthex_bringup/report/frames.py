@@ -28,7 +28,7 @@ from .accuracy import Point, Scale, structure_dice
 READ_TOPICS = (IMAGE, EXPOSURE, TRUE_MASK, TRUE_LANDMARKS, TRUE_CM, TRUE_LABELS, MASK, LANDMARKS, CM, LABELS)
 
 
-class OutOfTime(Exception):
+class OutOfTimeError(Exception):
     """The deadline passed before the bag was read to its end."""
 
 
@@ -117,7 +117,7 @@ def read_frames(bag: SessionBag, deadline_s: float | None = None) -> SessionFram
         deadline_s: ``time.monotonic`` at which to give up.
 
     Raises:
-        OutOfTime: the deadline passed.
+        OutOfTimeError: the deadline passed.
         BagError: the bag is damaged, or its masks do not fit together.
     """
     return _FrameReader(bag).read(deadline_s)
@@ -137,7 +137,7 @@ class _FrameReader:
         self._read_labels()
         for message in self._bag.messages([n for n in READ_TOPICS if n not in (LABELS, TRUE_LABELS)]):
             if deadline_s is not None and time.monotonic() > deadline_s:
-                raise OutOfTime(f"reading {self._bag.path} takes longer")
+                raise OutOfTimeError(f"reading {self._bag.path} takes longer")
             self._take(message)
         with_image = [f for f in self._frames.values() if f.image_received_ns is not None]
         return SessionFrames(

@@ -10,7 +10,7 @@ from ..recording.bag_reader import SessionBag
 from ..recording.details import RecordingDetails
 from ..recording.files import BAG, REPORT, SESSION, write_whole
 from .analysis import summarise
-from .frames import READ_TOPICS, OutOfTime, read_frames
+from .frames import READ_TOPICS, OutOfTimeError, read_frames
 from .page import page
 from .pictures import choose_frames, draw_frames
 from .session import Session
@@ -29,7 +29,7 @@ def write_report(run: Path, *, bag: Path | None = None, deadline_s: float | None
 
     Raises:
         BagError: the bag cannot be read.
-        OutOfTime: the deadline passed.
+        OutOfTimeError: the deadline passed.
         ValueError: ``recording.json`` is damaged.
         OSError: a file could not be written; nothing half-written is left.
     """
@@ -41,6 +41,6 @@ def write_report(run: Path, *, bag: Path | None = None, deadline_s: float | None
         write_whole(run / SESSION, session.to_json())
         pictures = draw_frames(opened, read, choose_frames(read))
     if deadline_s is not None and time.monotonic() > deadline_s:
-        raise OutOfTime("drawing the report takes longer")
+        raise OutOfTimeError("drawing the report takes longer")
     write_whole(run / REPORT, page(session, read, pictures))
     return session

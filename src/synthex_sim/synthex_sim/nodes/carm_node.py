@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -283,6 +282,8 @@ class CArmNode(LifecycleNode):
         return self._seconds(self.get_clock().now().nanoseconds)
 
     def _on_worker_error(self, error: Exception) -> None:
+        if not self.context.ok():  # Ctrl-C took the context away while a frame was in the making
+            return
         self._skipped += 1
         self.get_logger().error(f"a frame could not be made: {error}", throttle_duration_sec=1.0)
 

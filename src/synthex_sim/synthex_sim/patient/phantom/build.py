@@ -12,6 +12,7 @@ from synthex_sim.patient.phantom.parameters import draw_person
 from synthex_sim.random_streams import Purpose, stream
 
 _BOTTOM_MM, _TOP_MM = -135.0, 200.0  # LPS z, hip centres at 0: upper third of the femora to L2/L3
+_LANDMARK_SPACING_MM = 1.5
 _MARROW_HU = -30.0
 _SI_GAP_MM, _FACET_GAP_MM = 2.0, 1.0
 
@@ -65,6 +66,11 @@ def _grid_around(outline: soft_tissue.Outline, spacing_mm: float, shift_mm: floa
     return shapes.Grid(low, spacing_mm, shape)
 
 
+def _finer(grid: shapes.Grid) -> shapes.Grid:
+    size = np.array(grid.shape) * grid.spacing_mm / _LANDMARK_SPACING_MM
+    return shapes.Grid(grid.origin_mm, _LANDMARK_SPACING_MM, tuple(int(n) for n in np.ceil(size) + 1))
+
+
 class _Dresser:
     """Writes bones into the volume: partial volume at the surface, cortex by depth, cancellous bone inside."""
 
@@ -105,6 +111,8 @@ def _bones(dress: _Dresser, pelvis: Pelvis, vertebrae: list[spine.Vertebra], gri
         block, part, field = hip_bone.build(pelvis, side, grid)
         hips[block] = np.minimum(hips[block], field)
         dress(block, field, bone, 0.95 * thin)
+        if grid.spacing_mm != _LANDMARK_SPACING_MM:  # landmarks must not depend on the voxels
+            _, part, field = hip_bone.build(pelvis, side, _finer(grid))
         landmarks |= {f"{key}-{name}": p for key, p in hip_bone.landmarks(pelvis, side, part, field).items()}
         femur_block, _, shaft, cortex, spongy = femur.build(pelvis, side, grid)
         shaft = np.maximum(shaft, 1.5 - hips[femur_block])

@@ -59,7 +59,9 @@ def control_points(pelvis: Pelvis, side: int, pose: SidePose) -> tuple[np.ndarra
     return posed + pelvis.hip_center(side), radii
 
 
-def build(pelvis: Pelvis, side: int, grid: shapes.Grid) -> tuple[tuple, shapes.Grid, np.ndarray, np.ndarray, np.ndarray]:
+def build(
+    pelvis: Pelvis, side: int, grid: shapes.Grid
+) -> tuple[tuple, shapes.Grid, np.ndarray, np.ndarray, np.ndarray]:
     """Signed distance of one femur.
 
     Returns:

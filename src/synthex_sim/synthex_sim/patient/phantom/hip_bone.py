@@ -76,6 +76,7 @@ _FACES = np.array([
 #: The acetabulum's opening: lateral, 45 degrees inferior and 20 degrees anterior.
 _OPENING = np.array([0.66, -0.66, 0.36]) / np.linalg.norm([0.66, -0.66, 0.36])
 _FORAMEN = np.array([50.0, -106.0, -22.0])
+_MEAN_IOF, _MEAN_MOF = np.array([51.0, -138.0, -42.0]), np.array([28.0, -108.0, -5.0])
 _FORAMEN_NORMAL = np.array([0.61, -0.5, 0.61])
 
 
@@ -177,20 +178,30 @@ def _notch(pelvis, side, part, field) -> np.ndarray:
 
 
 def _foramen_rim(pelvis, side, part, field) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the most medial point of the rim, met by rays from the foramen's middle within its plane."""
-    center = pelvis.place(np.array([_FORAMEN]), side)[0][0]
+    """The lowest and the most medial point of the rim as it is seen along the foramen's normal.
+
+    Where the rim runs nearly straight its extreme point would jump between its ends from person to person, so a
+    millimetre per four of distance from the mean landmark is charged.
+    """
+    center, *means = pelvis.place(np.array([_FORAMEN, _MEAN_IOF, _MEAN_MOF]), side)[0]
     normal = _FORAMEN_NORMAL / np.linalg.norm(_FORAMEN_NORMAL)
-    down = np.array([0.0, -1.0, 0.0]) - normal * (-normal[1])
+    down = np.array([0.0, -1.0, 0.0]) + normal * normal[1]
     down /= np.linalg.norm(down)
     across = np.cross(normal, down)
     angle = np.radians(np.arange(0, 360, 3.0))[:, None]
-    rays = np.cos(angle) * down + np.sin(angle) * across
-    rays = (rays * np.array([side, 1, 1])) @ pelvis.rotation.T
-    steps = np.arange(2.0, 40.0, 0.5)
-    points = center + rays[:, None, :] * steps[None, :, None]
+    to_lps = (np.array([side, 1, 1]) * pelvis.rotation).T
+    rays = (np.cos(angle) * down + np.sin(angle) * across) @ to_lps
+    depths = np.arange(-14.0, 15.0)[:, None] * (normal @ to_lps)
+    steps = np.arange(2.0, 42.0, 0.5)[:, None]
+    points = center + rays[:, None, None, :] * steps[None, :, None] + depths[None, None]  # (ray, step, depth, 3)
     values = _sample(part, field, points)
-    hit = values < 0
-    first = np.where(hit.any(axis=1), hit.argmax(axis=1), values.argmin(axis=1))
-    rim = points[np.arange(len(rays)), first]
+    nearest = values.min(axis=2)
+    rows = np.arange(len(rays))
+    first = np.where((nearest < 0).any(axis=1), (nearest < 0).argmax(axis=1), nearest.argmin(axis=1))
+    rim = points[rows, first, values[rows, first].argmin(axis=1)]
     local = (rim - center) @ pelvis.rotation * np.array([side, 1, 1])
-    return rim[np.argmin(local[:, 1])], rim[np.argmin(local[:, 0])]
+    extremes = [
+        rim[np.argmin(local[:, axis] + 0.25 * np.linalg.norm(rim - mean, axis=1))]
+        for axis, mean in zip((1, 0), means)
+    ]
+    return extremes[0], extremes[1]

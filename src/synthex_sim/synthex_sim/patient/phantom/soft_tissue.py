@@ -1,4 +1,4 @@
-"""Everything around the bones: skin and fat, muscle with fat planes, psoas, bowel with gas and stool, bladder, discs."""
+"""Everything around the bones: skin, fat, muscle with fat planes, psoas, bowel with gas and stool, bladder, discs."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def fill(hu: np.ndarray, pelvis: Pelvis, outline: Outline, vertebrae: list[spine
     coarse = noise(rng, grid, 9.0)
     _, _, z = grid.axes()
     fat = (0.85 - 0.25 * np.clip((z + 20) / -90, 0, 1)).astype(np.float32) * person.fat_mm
-    muscle = MUSCLE_HU + 9 * grain - 130 * np.clip(1 - np.abs(coarse) / (0.1 + 0.008 * person.fat_mm), 0, 1) * (skin < -fat - 4)
+    planes = np.clip(1 - np.abs(coarse) / (0.1 + 0.008 * person.fat_mm), 0, 1) * (skin < -fat - 4)
+    muscle = MUSCLE_HU + 9 * grain - 130 * planes
     inside = np.where(skin > -fat, FAT_HU + 12 * grain, muscle)
     inside = np.where(skin > -1.8, 20.0, inside)
     cover = np.clip(0.5 - skin / grid.spacing_mm, 0, 1)
