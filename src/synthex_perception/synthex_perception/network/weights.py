@@ -90,6 +90,7 @@ def save_weights(path: str | Path, network: CompactTransUNet, metadata: WeightsM
     temporary = path.with_name(path.name + ".part")
     try:
         save_file(tensors, temporary, metadata=metadata.to_header())
+        temporary.chmod(0o644)  # safetensors writes files that only their owner may read
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
