@@ -158,8 +158,12 @@ class CArmNode(LifecycleNode):
         )
         self._positioner = Positioner(carm, script(0.0), script if p["script"] else None)
         self._aim = aim
-        # the first exposure compiles the ray caster and splits the volume: done here, not while the session waits
-        self._simulator.acquire(self._room.scene(None, None), self._room.view(script(0.0)), self._exposure(), 0, 0)
+        # the first exposure compiles the ray casters (the tool's too, hence a straight one in the middle) and splits the
+        # volume: done here, not while the session waits
+        shaft = np.eye(4)
+        shaft[2, 3] = p["reference_height_mm"]
+        scene = self._room.scene(shaft, np.zeros(geometry.joint_count))
+        self._simulator.acquire(scene, self._room.view(script(0.0)), self._exposure(), 0, 0)
         where = "an empty room" if patient is None else f"{patient.name}, {' x '.join(map(str, patient.hu.shape))} voxels"
         self.get_logger().info(f"{carm.name} over {where}; research and simulation only, not a medical device")
 
