@@ -11,6 +11,7 @@ from synthex_perception.network.config import CompactTransUNetConfig
 from synthex_perception.randomization.config import RandomizationConfig
 from synthex_perception.training.data import load_split, make_batch
 from synthex_perception.training.losses import MultiTaskLoss
+from synthex_perception.training.targets import gaussian_heatmaps
 
 SMALL = CompactTransUNetConfig(input_size_px=64, width=8, embed_dim=32, depth=1, heads=2)
 
@@ -67,13 +68,14 @@ def test_config_survives_its_dictionary_and_unknown_keys_do_not():
 def test_overfits_four_images():
     network = build_network(CompactTransUNetConfig(input_size_px=64, width=16, embed_dim=64, depth=1, heads=2))
     split = load_split(make_dataset(train=4).split("train"))
-    batch = make_batch(split, np.arange(4), 0, 0, RandomizationConfig.nothing(), 8, OUTPUT_STRIDE, 1.5)
-    loss = MultiTaskLoss("mse", 1.5, 0.5, 0.5, 1.0)
+    batch = make_batch(split, np.arange(4), 0, 0, RandomizationConfig.nothing(), 8, OUTPUT_STRIDE)
+    heatmaps = gaussian_heatmaps(batch.landmarks, batch.visible, split.shape, OUTPUT_STRIDE, 1.5)
+    loss = MultiTaskLoss("mse", 0.5, 0.5, 1.0)
     optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3)
     for step in range(120):
         for group in optimizer.param_groups:
             group["lr"] = 4e-3 * min(1.0, (step + 1) / 20) * (1.0 - step / 120)
-        terms = loss(network(batch.image), batch.labels, batch.heatmaps)
+        terms = loss(network(batch.image), batch.labels, heatmaps, 1.5)
         optimizer.zero_grad()
         terms.total.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from synthex_perception.network.weights import load_weights
 from synthex_perception.randomization.config import RandomizationConfig
 from synthex_perception.training.__main__ import main
 from synthex_perception.training.config import TrainingConfig
-from synthex_perception.training.data import BatchStream, load_split
+from synthex_perception.training.data import BatchStream, load_split, make_batch
 from synthex_perception.training.log import read_rows
-from synthex_perception.training.losses import MultiTaskLoss, heatmap_mse, heatmap_ncc
-from synthex_perception.training.module import TrainingModule
+from synthex_perception.training.losses import HEATMAP_LOSSES, MultiTaskLoss, heatmap_mse, heatmap_ncc
+from synthex_perception.training.module import TrainingModule, reduced
 from synthex_perception.training.run import RunOptions, TrainingError, train
 from synthex_perception.training.targets import gaussian_heatmaps, soft_labels
 from synthex_sim.anatomy import LABEL_NAMES, SESSION_LANDMARKS
@@ -60,26 +61,51 @@ def test_negative_ncc_is_0_for_the_truth_and_blind_to_its_scale():
 
 def test_a_perfect_segmentation_has_no_dice_loss():
     labels = soft_labels(torch.randint(0, 8, (2, 32, 32), dtype=torch.uint8), 8, 1)
-    terms = MultiTaskLoss("mse", 1.5, 0.5, 0.5, 1.0)(
-        NetworkOutput(40.0 * labels, torch.zeros(2, 16, 32, 32)), labels, torch.zeros(2, 16, 32, 32))
+    terms = MultiTaskLoss("mse", 0.5, 0.5, 1.0)(
+        NetworkOutput(40.0 * labels, torch.zeros(2, 16, 32, 32)), labels, torch.zeros(2, 16, 32, 32), 1.5)
     assert terms.dice == pytest.approx(0.0, abs=1e-4)
     assert terms.total == pytest.approx(0.0, abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["mse", "ncc"])
+@pytest.mark.parametrize("kind", HEATMAP_LOSSES)
 def test_gradients_agree_with_finite_differences(kind):
     generator = torch.Generator().manual_seed(0)
     labels = soft_labels(torch.randint(0, 3, (1, 12, 12), dtype=torch.uint8, generator=generator), 3, 2).double()
     target = gaussian_heatmaps(np.array([[[5.0, 6.0]]]), np.array([[True]]), (12, 12), 2, 1.5).double()
-    loss = MultiTaskLoss(kind, 1.5, 0.5, 0.5, 1.0)
+    loss = MultiTaskLoss(kind, 0.5, 0.5, 1.0)
     logits = torch.randn(1, 3, 6, 6, dtype=torch.float64, generator=generator, requires_grad=True)
     maps = torch.rand(1, 1, 6, 6, dtype=torch.float64, generator=generator, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda a, b: loss(NetworkOutput(a, b), labels, target).total, (logits, maps))
+    assert torch.autograd.gradcheck(lambda a, b: loss(NetworkOutput(a, b), labels, target, 1.5).total, (logits, maps))
+
+
+def test_targets_start_wide_and_shrink_to_their_final_width():
+    config = replace(CONFIG, heatmap_sigma_mm=4.0, heatmap_sigma_start_mm=16.0, heatmap_sigma_shrinks_until=0.5)
+    module = TrainingModule(config, SMALL, 1.7, 100, None, 0)
+    widths = {}
+    for step in (0, 25, 50, 100):
+        module.__dict__["_trainer"] = SimpleNamespace(global_step=step)
+        widths[step] = module.sigma_px()
+    assert widths == pytest.approx({0: 6.8, 25: 4.25, 50: 1.7, 100: 1.7})
+
+
+def test_the_first_share_of_a_run_sees_images_of_half_the_size_with_labels_to_match():
+    module = TrainingModule(replace(CONFIG, coarse_share=0.4), SMALL, 1.7, 100, None, 0)
+    factors = {}
+    for step in (0, 39, 40, 99):
+        module.__dict__["_trainer"] = SimpleNamespace(global_step=step)
+        factors[step] = module.reduction()
+    assert factors == {0: 2, 39: 2, 40: 1, 99: 1}
+    batch = make_batch(load_split(make_dataset(train=1).split("train")), np.arange(1), 0, 0,
+                       RandomizationConfig.nothing(), 8, 2)
+    image, labels, landmarks = reduced(batch, 2)
+    assert image.shape == (1, 1, 32, 32) and labels.shape == (1, 8, 16, 16)
+    assert image[0, 0, 3, 5] == pytest.approx(float(batch.image[0, 0, 6:8, 10:12].mean()), abs=1e-5)
+    assert landmarks[0, 0] == pytest.approx((batch.landmarks[0, 0] + 0.5) / 2 - 0.5)
 
 
 # -- data -----------------------------------------------------------------------------------------------------------
 def stream(split):
-    return BatchStream(split, 4, 1, RandomizationConfig(), 8, 2, 1.5)
+    return BatchStream(split, 4, 1, RandomizationConfig(), 8, 2)
 
 
 def test_a_stream_goes_on_where_it_was_and_every_epoch_has_its_own_order():

@@ -102,10 +102,12 @@ def _recipe(metadata: WeightsMetadata, run: dict, data: str, command: str, hardw
         + ".",
         f"- AdamW, step size {config['learning_rate']:g}, weight decay {config['weight_decay']:g}, batch "
         f"{config['batch_size']}, linear warm-up of {config['warmup_steps']} steps, cosine to zero, averaged weights "
-        f"(decay {config['ema_decay']:g}).",
+        f"(decay {config['ema_decay']:g}); the first {100 * config['coarse_share']:.0f} % of the run on images of half "
+        "the size.",
         f"- Loss: {config['dice_weight']:g} Dice + {config['cross_entropy_weight']:g} cross-entropy + "
-        f"{config['heatmap_weight']:g} heatmap ({config['heatmap_loss']}; Gaussians of {config['heatmap_sigma_mm']:g} "
-        f"detector mm, {metadata.heatmap_sigma_px:.2f} px of the heatmap).",
+        f"{config['heatmap_weight']:g} heatmap ({config['heatmap_loss']}; Gaussians of "
+        f"{config['heatmap_sigma_start_mm']:g} shrinking to {config['heatmap_sigma_mm']:g} detector mm, "
+        f"{metadata.heatmap_sigma_px:.2f} px of the heatmap).",
         "- Domain randomization: " + ", ".join(f"{k} {v}" for k, v in config["randomization"].items()) + ".",
         f"- Hardware: {hardware}; torch {run['torch']}, {run['threads']} threads. Code version "
         f"{metadata.code_version}.",

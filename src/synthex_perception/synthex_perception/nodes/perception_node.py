@@ -207,6 +207,8 @@ class PerceptionNode(LifecycleNode):
         )
 
     def _on_worker_error(self, error: Exception) -> None:
+        if not self.context.ok():  # Ctrl-C took the context away while the network looked
+            return
         self._failed += 1
         self.get_logger().error(f"an image could not be looked at: {error}", throttle_duration_sec=1.0)
 

@@ -26,8 +26,12 @@ class TrainingConfig:
         warmup_steps: linear rise from 0.
         gradient_clip: largest gradient norm.
         ema_decay: decay of the averaged weights that are evaluated and exported; 0 switches averaging off.
-        heatmap_sigma_mm: width of the landmark targets on the detector.
-        heatmap_loss: mse or ncc.
+        heatmap_sigma_mm: width of the landmark targets on the detector at the end of the run.
+        heatmap_sigma_start_mm: their width at the start; it shrinks to ``heatmap_sigma_mm`` along a straight line.
+        heatmap_sigma_shrinks_until: share of the run after which they have their final width.
+        coarse_share: share of the run, at its start, that sees images of half the size: four times as many in the same
+            time, and everything that is learned about where bones are carries over.
+        heatmap_loss: mse, ncc or mse+ncc.
         dice_weight, cross_entropy_weight, heatmap_weight: factors of the loss terms.
         checkpoint_every_steps: a resumable checkpoint is written this often.
         validation_images: at most this many of the validation split are evaluated after an epoch; 0 takes all.
@@ -44,7 +48,10 @@ class TrainingConfig:
     gradient_clip: float = 5.0
     ema_decay: float = 0.99
     heatmap_sigma_mm: float = 3.9
-    heatmap_loss: str = "mse"
+    heatmap_sigma_start_mm: float = 15.6
+    heatmap_sigma_shrinks_until: float = 0.6
+    coarse_share: float = 0.5
+    heatmap_loss: str = "mse+ncc"
     dice_weight: float = 0.5
     cross_entropy_weight: float = 0.5
     heatmap_weight: float = 1.0
@@ -57,6 +64,11 @@ class TrainingConfig:
                 raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
         if not self.learning_rate > 0 or not self.heatmap_sigma_mm > 0:
             raise ValueError("training.learning_rate and heatmap_sigma_mm must be positive")
+        if self.heatmap_sigma_start_mm < self.heatmap_sigma_mm or not 0.0 < self.heatmap_sigma_shrinks_until <= 1.0:
+            raise ValueError("training.heatmap_sigma_start_mm must be at least heatmap_sigma_mm, "
+                             "heatmap_sigma_shrinks_until in (0, 1]")
+        if not 0.0 <= self.coarse_share < 1.0:
+            raise ValueError(f"training.coarse_share must lie in [0, 1), got {self.coarse_share}")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"training.ema_decay must lie in [0, 1), got {self.ema_decay}")
 

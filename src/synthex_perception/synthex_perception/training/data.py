@@ -13,7 +13,7 @@ from synthex_perception.inference.preprocess import log_transform, standardise
 from synthex_perception.randomization.apply import LabelledBatch, apply
 from synthex_perception.randomization.config import RandomizationConfig
 from synthex_perception.randomization.parameters import draw
-from synthex_perception.training.targets import gaussian_heatmaps, soft_labels
+from synthex_perception.training.targets import soft_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +77,14 @@ class TrainingBatch(NamedTuple):
     Attributes:
         image: (B, 1, H, W) float32, randomized and standardised.
         labels: (B, K, h, w) float32 shares of each class.
-        heatmaps: (B, L, h, w) float32 Gaussians of peak 1.
+        landmarks: (B, L, 2) float64 (column, row) in pixels of the image.
+        visible: (B, L) bool, in the image.
     """
 
     image: torch.Tensor
     labels: torch.Tensor
-    heatmaps: torch.Tensor
+    landmarks: np.ndarray
+    visible: np.ndarray
 
 
 def make_batch(
@@ -93,7 +95,6 @@ def make_batch(
     randomization: RandomizationConfig,
     num_classes: int,
     stride: int,
-    heatmap_sigma_px: float,
 ) -> TrainingBatch:
     """Randomized batch of the given images. Depends on nothing but its arguments."""
     raw = LabelledBatch(
@@ -106,7 +107,8 @@ def make_batch(
     return TrainingBatch(
         standardise(moved.image).contiguous(memory_format=torch.channels_last),
         soft_labels(moved.mask, num_classes, stride),
-        gaussian_heatmaps(moved.landmarks, moved.visible, split.shape, stride, heatmap_sigma_px),
+        moved.landmarks,
+        moved.visible,
     )
 
 
@@ -126,11 +128,10 @@ class BatchStream:
         randomization: RandomizationConfig,
         num_classes: int,
         stride: int,
-        heatmap_sigma_px: float,
     ) -> None:
         self._split, self._seed, self._randomization = split, seed, randomization
         self._batch_size = min(batch_size, len(split))
-        self._num_classes, self._stride, self._sigma_px = num_classes, stride, heatmap_sigma_px
+        self._num_classes, self._stride = num_classes, stride
         self._epoch, self._position = 0, 0
 
     def __len__(self) -> int:
@@ -146,8 +147,7 @@ class BatchStream:
             # Before the batch is handed out: Lightning asks for the state after the step and never for a batch more.
             self._epoch, self._position = (epoch, position + 1) if position + 1 < len(self) else (epoch + 1, 0)
             yield make_batch(
-                self._split, indices, epoch, self._seed, self._randomization, self._num_classes, self._stride,
-                self._sigma_px,
+                self._split, indices, epoch, self._seed, self._randomization, self._num_classes, self._stride
             )
 
     def state_dict(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from synthex_perception.evaluation.metrics import Evaluation, Truth
 from synthex_perception.inference.postprocess import PostprocessConfig, postprocess
@@ -21,18 +22,24 @@ def evaluate(
     heatmap_sigma_px: float,
     config: PostprocessConfig = PostprocessConfig(),
     batch_size: int = 8,
+    reduction: int = 1,
 ) -> dict:
-    """Summary of ``Evaluation`` over the split (isocentre scale not known here: detector millimetres only)."""
+    """Summary of ``Evaluation`` over the split (isocentre scale not known here: detector millimetres only).
+
+    ``reduction`` shows the network images that many times smaller, as the coarse part of a run does; what it says is
+    brought back to the full size all the same.
+    """
     was_training = network.training
     network.eval()
     result = Evaluation(label_names, landmark_names)
     for start in range(0, len(split), batch_size):
         rows = np.arange(start, min(start + batch_size, len(split)))
-        output = network(preprocess(split.images[rows]).contiguous(memory_format=torch.channels_last))
+        image = F.avg_pool2d(preprocess(split.images[rows]), reduction)
+        output = network(image.contiguous(memory_format=torch.channels_last))
         for k, row in enumerate(rows):
             found = postprocess(
-                output.seg_logits[k], output.heatmaps[k], split.shape, heatmap_sigma_px, label_names, landmark_names,
-                config,
+                output.seg_logits[k], output.heatmaps[k], split.shape, heatmap_sigma_px / reduction, label_names,
+                landmark_names, config,
             )
             truth = Truth(
                 split.masks[row], split.landmarks[row], split.visible[row], float(split.pixel_spacing_mm[row]), 1.0

@@ -69,7 +69,9 @@ class EpochLog(Callback):
         """Evaluate now and append a row; if nothing was learned since the last row, that one stands."""
         if self._last is not None and self._last[0] == trainer.global_step:
             return self._last[1]
-        summary = evaluate(module.evaluated_network(), self._split, *self._names, self._sigma_px)
+        summary = evaluate(
+            module.evaluated_network(), self._split, *self._names, self._sigma_px, reduction=module.reduction()
+        )
         row = _row(trainer, module, summary)
         path = self._out / "metrics.csv"
         rows = [r for r in read_rows(path) if int(r["step"]) < row["step"]] + [row]

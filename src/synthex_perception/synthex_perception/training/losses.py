@@ -30,13 +30,11 @@ class MultiTaskLoss(nn.Module):
 
     Args:
         heatmap_kind: one of ``HEATMAP_LOSSES``; see the functions below.
-        heatmap_sigma_px: width of the targets, pixels of the heatmap.
     """
 
     def __init__(
         self,
         heatmap_kind: str,
-        heatmap_sigma_px: float,
         dice_weight: float,
         cross_entropy_weight: float,
         heatmap_weight: float,
@@ -44,18 +42,20 @@ class MultiTaskLoss(nn.Module):
         super().__init__()
         if heatmap_kind not in HEATMAP_LOSSES:
             raise ValueError(f"unknown heatmap loss '{heatmap_kind}'; known: {', '.join(HEATMAP_LOSSES)}")
-        self._kind, self._sigma_px = heatmap_kind, heatmap_sigma_px
+        self._kind = heatmap_kind
         self._weights = (dice_weight, cross_entropy_weight, heatmap_weight)
         # Sums over the batch: a structure that one image lacks does not turn its every false pixel into loss 1.
         self._dice = DiceLoss(include_background=True, softmax=True, squared_pred=True, batch=True)
 
-    def forward(self, output: NetworkOutput, labels: torch.Tensor, heatmaps: torch.Tensor) -> LossTerms:
-        """Losses of a batch against soft labels (B, K, h, w) and target heatmaps (B, L, h, w)."""
+    def forward(
+        self, output: NetworkOutput, labels: torch.Tensor, heatmaps: torch.Tensor, sigma_px: float
+    ) -> LossTerms:
+        """Losses of a batch against soft labels (B, K, h, w) and target heatmaps (B, L, h, w) of width sigma_px."""
         dice = self._dice(output.seg_logits, labels)
         cross_entropy = F.cross_entropy(output.seg_logits, labels)
         heatmap = output.heatmaps.new_zeros(())
         if "mse" in self._kind:
-            heatmap = heatmap + heatmap_mse(output.heatmaps, heatmaps, self._sigma_px)
+            heatmap = heatmap + heatmap_mse(output.heatmaps, heatmaps, sigma_px)
         if "ncc" in self._kind:
             heatmap = heatmap + heatmap_ncc(output.heatmaps, heatmaps)
         total = self._weights[0] * dice + self._weights[1] * cross_entropy + self._weights[2] * heatmap

@@ -6,14 +6,17 @@ import math
 import time
 
 import lightning
+import numpy as np
 import torch
+from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
-from synthex_perception.network.compact_transunet import CompactTransUNet, build_network
+from synthex_perception.network.compact_transunet import OUTPUT_STRIDE, CompactTransUNet, build_network
 from synthex_perception.network.config import CompactTransUNetConfig
 from synthex_perception.training.config import TrainingConfig
 from synthex_perception.training.data import TrainingBatch
 from synthex_perception.training.losses import MultiTaskLoss
+from synthex_perception.training.targets import gaussian_heatmaps
 
 
 class TrainingModule(lightning.LightningModule):
@@ -22,7 +25,7 @@ class TrainingModule(lightning.LightningModule):
     Args:
         config: the recipe.
         network: sizes, with classes and landmarks of the data set.
-        heatmap_sigma_px: width of the targets in pixels of the heatmap.
+        heatmap_sigma_px: final width of the targets in pixels of the heatmap.
         total_steps: length of the schedule in steps.
         max_seconds: length of the schedule in wall time, whichever ends first; None for no limit.
         seed: of the initial weights.
@@ -43,9 +46,9 @@ class TrainingModule(lightning.LightningModule):
         if config.ema_decay:
             self.averaged = AveragedModel(self.network, avg_fn=_Average(config.ema_decay))
         self.loss = MultiTaskLoss(
-            config.heatmap_loss, heatmap_sigma_px, config.dice_weight, config.cross_entropy_weight,
-            config.heatmap_weight,
+            config.heatmap_loss, config.dice_weight, config.cross_entropy_weight, config.heatmap_weight
         )
+        self._final_sigma_px = heatmap_sigma_px
         self._config, self._total_steps, self._max_seconds = config, total_steps, max_seconds
         self._seconds_before, self._started = 0.0, time.perf_counter()
         self.recent: dict[str, float] = {}
@@ -85,12 +88,31 @@ class TrainingModule(lightning.LightningModule):
         warmup = min(1.0, (self.global_step + 1) / max(1, self._config.warmup_steps))
         return self._config.learning_rate * warmup * 0.5 * (1.0 + math.cos(math.pi * self.progress))
 
+    def reduction(self) -> int:
+        """How many times smaller than the data set's images the images of this step are, along each axis."""
+        return 2 if self.progress < self._config.coarse_share else 1
+
+    def sigma_px(self) -> float:
+        """Width of the targets now, pixels of the full-size heatmap.
+
+        Narrow Gaussians cover 0.1 % of a heatmap: a network that does not know yet where a landmark is gets almost no
+        hint from them. Wide ones lead it there, narrow ones then make it exact.
+        """
+        config = self._config
+        wider = config.heatmap_sigma_start_mm / config.heatmap_sigma_mm - 1.0
+        left = max(0.0, 1.0 - self.progress / config.heatmap_sigma_shrinks_until)
+        return self._final_sigma_px * (1.0 + wider * left)
+
     def on_train_batch_start(self, batch: TrainingBatch, batch_idx: int) -> None:
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.learning_rate()
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> torch.Tensor:
-        terms = self.loss(self.network(batch.image), batch.labels, batch.heatmaps)
+        factor = self.reduction()
+        image, labels, landmarks = reduced(batch, factor)
+        sigma_px = self.sigma_px() / factor
+        heatmaps = gaussian_heatmaps(landmarks, batch.visible, tuple(image.shape[2:]), OUTPUT_STRIDE, sigma_px)
+        terms = self.loss(self.network(image), labels, heatmaps, sigma_px)
         if not torch.isfinite(terms.total):
             raise FloatingPointError(
                 f"the loss is {terms.total.item()} at step {self.global_step}; lower learning_rate or look at the data"
@@ -108,6 +130,17 @@ class TrainingModule(lightning.LightningModule):
     def evaluated_network(self) -> CompactTransUNet:
         """The weights that are measured and exported: the averaged ones where averaging is on."""
         return self.averaged.module if self.averaged is not None else self.network
+
+
+def reduced(batch: TrainingBatch, factor: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Image, labels and landmarks of a batch, ``factor`` times smaller (averages; half-pixel rule)."""
+    if factor == 1:
+        return batch.image, batch.labels, batch.landmarks
+    return (
+        F.avg_pool2d(batch.image, factor).contiguous(memory_format=torch.channels_last),
+        F.avg_pool2d(batch.labels, factor),
+        (batch.landmarks + 0.5) / factor - 0.5,
+    )
 
 
 class _Average:

@@ -76,7 +76,7 @@ def train(config: TrainingConfig, options: RunOptions, dataset=None) -> dict:
     network = _network_config(config, dataset.manifest, training)
     sigma_px = heatmap_sigma_px(config, training)
     stream = BatchStream(
-        training, config.batch_size, options.seed, config.randomization, network.num_classes, OUTPUT_STRIDE, sigma_px
+        training, config.batch_size, options.seed, config.randomization, network.num_classes, OUTPUT_STRIDE
     )
     max_seconds = options.max_minutes * 60.0 if options.max_minutes else None
     module = TrainingModule(config, network, sigma_px, config.epochs * len(stream), max_seconds, options.seed)
