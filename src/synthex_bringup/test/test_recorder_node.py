@@ -40,10 +40,14 @@ def _wait_for_recorder(session: SmallSession) -> None:
 
 
 def _warm_up(session: SmallSession) -> None:
-    """Every node speaks once; this frame is answered and is the last one before the recording."""
+    """Every node speaks once; this frame is answered and is the last one before the recording.
+
+    Topics overtake each other: what opens the recording is published only when the frame has long arrived.
+    """
+    session.frame(1, _pixels())
+    time.sleep(0.5)
     session.publish("perception/label_info", LabelInfo(source="random weights sha256:00"))
     session.publish("cm/measured_js", JointState(name=["insertion"], position=[0.0]))
-    session.frame(1, _pixels())
 
 
 def test_the_bag_holds_exactly_what_was_published_and_the_report_agrees(session, tmp_path):

@@ -11,12 +11,19 @@ RELEASE = "0.1.0"
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """``git describe`` of the checkout this file lies in, or the release number where there is none."""
-    try:
-        described = subprocess.run(
-            ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--dirty", "--tags"],
-            capture_output=True, text=True, timeout=5, check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+    """The release, with ``git describe`` where the code runs from a working tree of this project."""
+    here = str(Path(__file__).resolve().parent)
+    top = _git("-C", here, "rev-parse", "--show-toplevel")
+    # Installed into a virtual environment, this file may lie in somebody else's repository.
+    if top is None or not (Path(top) / "src" / "synthex_sim").is_dir():
         return RELEASE
-    return f"{RELEASE}+{described}"
+    described = _git("-C", here, "describe", "--always", "--tags", "--dirty")
+    return f"{RELEASE}+{described}" if described else RELEASE
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        result = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip() or None

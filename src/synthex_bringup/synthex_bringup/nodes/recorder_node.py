@@ -27,11 +27,12 @@ from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from rosbags.interfaces import Qos
 from synthex_msgs.msg import Exposure
+from synthex_sim.version import code_version
 
 from .. import DISCLAIMER
 from ..recording.bag_reader import BagError, stamp_of
 from ..recording.bag_writer import BagSummary, BagWriter
-from ..recording.details import RecordingDetails, code_version, utc_now, without_identity
+from ..recording.details import RecordingDetails, utc_now, without_identity
 from ..recording.files import RECORDING, REPORT, RunFolder, RunFolderError, default_run_folder, link_latest
 from ..recording.gate import Received, SessionGate
 from ..recording.message_types import types_for

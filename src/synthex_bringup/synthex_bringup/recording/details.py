@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +39,7 @@ class RecordingDetails:
         created_utc: when it began, ISO 8601.
         patient: what was imaged, in the launch's words.
         seed: of the session's random numbers; None if not given (the exposures name it then).
-        code_version: ``git describe`` of this code; None where it runs from an installed copy.
+        code_version: release and ``git describe`` of this code; None where unknown.
         ros: which ROS 2; None for a recording made without one (tests, converted bags).
         ended: why it ended: frames, duration, interrupted, or in words what went wrong; empty while it runs.
         wall_s: from the recorder's start to the closed bag, seconds; None while it runs.
@@ -90,21 +89,3 @@ def utc_now() -> str:
 def without_identity(patient: str) -> str:
     """What was imaged, in words that cannot hold a person's name: a file's name or folder often does."""
     return patient if patient in ("", "none") or patient.startswith("phantom:") else "a CT from a file"
-
-
-def code_version() -> str | None:
-    """``git describe`` of this project's working tree; None where the code runs from outside one, or without git."""
-    here = str(Path(__file__).resolve().parent)
-    top = _git("-C", here, "rev-parse", "--show-toplevel")
-    # Installed into a virtual environment, this file may lie in somebody else's repository.
-    if top is None or not (Path(top) / "src" / "synthex_bringup").is_dir():
-        return None
-    return _git("-C", here, "describe", "--always", "--tags", "--dirty")
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip() or None

@@ -44,7 +44,7 @@ class TrainingModule(lightning.LightningModule):
         self.network = build_network(network, seed)
         self.averaged = None
         if config.ema_decay:
-            self.averaged = AveragedModel(self.network, avg_fn=_Average(config.ema_decay))
+            self.averaged = AveragedModel(self.network, multi_avg_fn=_Average(config.ema_decay))
         self.loss = MultiTaskLoss(
             config.heatmap_loss, config.dice_weight, config.cross_entropy_weight, config.heatmap_weight
         )
@@ -81,7 +81,7 @@ class TrainingModule(lightning.LightningModule):
         others = [p for name, p in self.network.named_parameters() if p.ndim <= 1 or name == "position"]
         groups = [{"params": matrices, "weight_decay": self._config.weight_decay},
                   {"params": others, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, lr=self._config.learning_rate)
+        return torch.optim.AdamW(groups, lr=self._config.learning_rate, fused=True)
 
     def learning_rate(self) -> float:
         """Linear warm-up, then half a cosine to zero over what is left of the run."""
@@ -149,6 +149,6 @@ class _Average:
     def __init__(self, decay: float) -> None:
         self._decay = decay
 
-    def __call__(self, averaged: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
+    def __call__(self, averaged: list, new: list, count: torch.Tensor | int) -> None:
         decay = min(self._decay, (1.0 + float(count)) / (10.0 + float(count)))
-        return torch.lerp(averaged, new, 1.0 - decay)
+        torch._foreach_lerp_(averaged, new, 1.0 - decay)

@@ -363,8 +363,12 @@ class CArmNode(LifecycleNode):
             goal.publish_feedback(Sweep.Feedback(progress=self._positioner.progress(now), joints=joints))
             time.sleep(0.05)
         else:
-            result.success = True
-            goal.succeed()
+            if self._active:
+                result.success = True
+                goal.succeed()
+            else:
+                result.message = "carm_node was deactivated"
+                goal.abort()
         result.frames_published = self._published - before
         return result
 

@@ -8,11 +8,45 @@ integral exact for functions that are linear between planes.
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
+import numba
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 _TILE = 8
+# Array indices are unsigned: numba wraps signed ones around, which costs this loop a quarter of its time.
+_U = np.uint64
+
+
+def march(density, labels, origin, pixel_to_direction, world_norm, soft, bone, hits, right_first) -> None:
+    """Casts one ray through every pixel centre.
+
+    Bands of rows are handed to the threads as they get free: the cores are shared with the rest of the session, and
+    with equal shares the slowest thread would set the pace.
+
+    Args:
+        density, labels: of a PreparedVolume.
+        origin: (3,) float64, the source in voxel indices.
+        pixel_to_direction: (3, 3) homogeneous pixel -> ray direction in voxel indices, camera z component one mm.
+        world_norm: (3, 3) homogeneous pixel -> ray direction in mm, same parameter.
+        soft, bone: (R, C) float32, filled with area densities in g/cm^2.
+        hits: (R, C) uint8, filled with the labels met, bit by bit.
+        right_first: (R, C) uint8, filled with 1 where the right hemipelvis is met before the left.
+    """
+    bands = range(0, soft.shape[0], _TILE)
+
+    def band(row0: int) -> None:
+        _march_band(density, labels, origin, pixel_to_direction, world_norm, row0, soft, bone, hits, right_first)
+
+    for _ in _threads(numba.get_num_threads()).map(band, bands):
+        pass
+
+
+@lru_cache(maxsize=None)
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="march")
 
 
 @njit(inline="always")
@@ -27,27 +61,17 @@ def _plane_range(origin, direction, size, low, high):
     return max(low, min(a, b)), min(high, max(a, b))
 
 
-@njit(parallel=True, nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"})
-def march(density, labels, origin, pixel_to_direction, world_norm, rows, cols, soft, bone, hits, right_first):
-    """Fills soft, bone (R, C) float32 with area densities in g/cm^2, and hits, right_first (R, C) uint8.
-
-    Args:
-        density, labels: of a PreparedVolume.
-        origin: (3,) the source in voxel indices.
-        pixel_to_direction: (3, 3) homogeneous pixel -> ray direction in voxel indices, camera z component one mm.
-        world_norm: (3, 3) homogeneous pixel -> ray direction in mm, same parameter.
-    """
-    tiles_x = (cols + _TILE - 1) // _TILE
-    tiles_y = (rows + _TILE - 1) // _TILE
+@njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"})
+def _march_band(density, labels, origin, pixel_to_direction, world_norm, row0, soft, bone, hits, right_first):
+    """march for _TILE rows from row0 on, in square tiles: neighbouring rays share cache lines."""
+    rows, cols = soft.shape
     nx, ny, nz = labels.shape
     size = (nx, ny, nz)
     stride = (ny * nz, nz, 1)
-    flat_density = density.reshape(-1, 2)
+    flat_density = density.reshape(-1)
     flat_labels = labels.reshape(-1)
-    for tile in prange(tiles_x * tiles_y):
-        row0 = (tile // tiles_x) * _TILE
-        col0 = (tile % tiles_x) * _TILE
-        d = np.empty(3)
+    d = np.empty(3)
+    for col0 in range(0, cols, _TILE):
         for row in range(row0, min(row0 + _TILE, rows)):
             for col in range(col0, min(col0 + _TILE, cols)):
                 length2 = 0.0
@@ -64,6 +88,7 @@ def march(density, labels, origin, pixel_to_direction, world_norm, rows, cols, s
                     a = 2
                 b = (a + 1) % 3
                 c = (a + 2) % 3
+                stride_b, stride_c = _U(stride[b]), _U(stride[c])
                 low, high = _plane_range(origin[a], d[a], size[a], 0.0, 1e30)
                 low, high = _plane_range(origin[b], d[b], size[b], low, high)
                 low, high = _plane_range(origin[c], d[c], size[c], low, high)
@@ -85,36 +110,36 @@ def march(density, labels, origin, pixel_to_direction, world_norm, rows, cols, s
                     for _ in range(stop - start + 1):
                         pb = origin[b] + (plane - origin[a]) * slope_b
                         pc = origin[c] + (plane - origin[a]) * slope_c
-                        ib = min(max(int(pb), 0), size[b] - 2)
-                        ic = min(max(int(pc), 0), size[c] - 2)
+                        ib = min(int(pb), size[b] - 2)
+                        ic = min(int(pc), size[c] - 2)
                         fb = np.float32(pb - ib)
                         fc = np.float32(pc - ic)
-                        base = plane * stride[a] + ib * stride[b] + ic * stride[c]
                         w11 = fb * fc
                         w10 = fb - w11
                         w01 = fc - w11
                         w00 = np.float32(1.0) - fb - w01
-                        i00 = base
-                        i01 = base + stride[c]
-                        i10 = base + stride[b]
-                        i11 = i10 + stride[c]
+                        base = _U(plane * stride[a] + ib * stride[b] + ic * stride[c])
+                        i00 = base * _U(2)
+                        i01 = i00 + stride_c * _U(2)
+                        i10 = i00 + stride_b * _U(2)
+                        i11 = i10 + stride_c * _U(2)
                         sum_soft += (
-                            w00 * flat_density[i00, 0]
-                            + w01 * flat_density[i01, 0]
-                            + w10 * flat_density[i10, 0]
-                            + w11 * flat_density[i11, 0]
+                            w00 * flat_density[i00]
+                            + w01 * flat_density[i01]
+                            + w10 * flat_density[i10]
+                            + w11 * flat_density[i11]
                         )
                         sum_bone += (
-                            w00 * flat_density[i00, 1]
-                            + w01 * flat_density[i01, 1]
-                            + w10 * flat_density[i10, 1]
-                            + w11 * flat_density[i11, 1]
+                            w00 * flat_density[i00 + _U(1)]
+                            + w01 * flat_density[i01 + _U(1)]
+                            + w10 * flat_density[i10 + _U(1)]
+                            + w11 * flat_density[i11 + _U(1)]
                         )
                         nearest = base
                         if fb >= 0.5:
-                            nearest += stride[b]
+                            nearest += stride_b
                         if fc >= 0.5:
-                            nearest += stride[c]
+                            nearest += stride_c
                         label = flat_labels[nearest]
                         if label != 0 and label < 8:
                             if first == 0 and label <= 2:

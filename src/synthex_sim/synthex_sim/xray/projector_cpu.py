@@ -72,5 +72,5 @@ class CpuProjector:
         directions = view.pixel_to_direction
         march(
             volume.density, volume.labels, origin, index_from_world[:3, :3] @ directions, directions,
-            view.shape[0], view.shape[1], soft, bone, hits, right_first,
+            soft, bone, hits, right_first,
         )
