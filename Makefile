@@ -21,9 +21,10 @@ help: ## show this
 	@echo 'Variables, e.g. make session PATIENT=my_ct.nii.gz FRAMES=60:'
 	@sed -n 's/^#var \([A-Z_]*\) */\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  %-18s %s\n' "$$name" "$$text"; done
 
-#var PATIENT           phantom:<seed> or a CT in NIfTI (session)
-#var LABELS            label map of the CT in NIfTI (session)
-#var LABEL_SCHEME      what its ids mean: a name in config/labels or a file (session)
+#var PATIENT           phantom:<seed> or a CT in NIfTI (session; weights: measure on it, too)
+#var LABELS            label map of the CT in NIfTI (session, weights)
+#var LABEL_SCHEME      what its ids mean: a name in config/labels or a file (session, weights)
+#var CT_NAME           what the model card calls that CT (weights)
 #var WEIGHTS           weights of the network, .safetensors (session, replay, evaluate)
 #var FRAMES            how many frames to record (session)
 #var RATE              images per second (session); times the recorded speed (replay)
@@ -35,6 +36,7 @@ help: ## show this
 #var N                 number of images (dataset, weights)
 #var OUT               folder to write (dataset, train, evaluate)
 #var DATA              data set to read (train, evaluate)
+#var RESUME            true: go on with an interrupted run (train)
 #var ARGS              further launch arguments, name:=value ...; for make test: arguments of pytest
 #var PYTHON            Python 3.11 to 3.13 to build with
 #var ROS               sourced or wheels: insist on one
@@ -67,22 +69,29 @@ dataset: ## render a labelled data set
 
 train: ## train a network on a data set
 	@$(SETUP) --profile train $(LAUNCH) train.launch.yaml $(call arg,task,TASK) $(call arg,data,DATA) \
-	  $(call arg,out,OUT) $(call arg,seed,SEED) $(ARGS)
+	  $(call arg,out,OUT) $(call arg,seed,SEED) $(call arg,resume,RESUME) $(ARGS)
 
 evaluate: ## measure weights on a data set
 	@$(SETUP) --profile train $(LAUNCH) evaluate.launch.yaml $(call arg,weights,WEIGHTS) $(call arg,data,DATA) \
 	  $(call arg,out,OUT) $(ARGS)
 
 weights: ## render, train, measure and describe the session's weights from nothing (40 minutes on 2 cores)
-	@set -e; run=runs/training/session-$$(date -u +%Y%m%dT%H%M%SZ); data=runs/datasets/session; \
+	@set -e; run=runs/training/weights-$$(date -u +%Y%m%dT%H%M%SZ); \
 	step() { $(SETUP) --profile train -- python -m "$$@"; }; \
-	step synthex_sim.dataset --task session --n $(or $(N),1500) --seed $(or $(SEED),1) --out $$data; \
+	render() { step synthex_sim.dataset --task session --seed $(or $(SEED),1) "$$@"; }; \
+	measure() { step synthex_perception.evaluation --weights $$run/session.safetensors --data "$$1" --out "$$2"; }; \
+	data=runs/datasets/weights-$(or $(SEED),1)-$(or $(N),1500); \
+	render --n $(or $(N),1500) --out $$data; \
 	step synthex_perception.training --data $$data --seed $(or $(SEED),1) --config config/training/session.yaml \
-	  --out $$run --max-minutes 25 --export models/session.safetensors; \
-	step synthex_perception.evaluation --weights models/session.safetensors --data $$data --out $$run/phantoms; \
-	step synthex_perception.evaluation.model_card --weights models/session.safetensors --run $$run \
-	  --domain "held-out phantoms=$$run/phantoms/metrics.json" \
-	  --data "1500 simulated radiographs of built-in phantoms (this project, Apache-2.0); no real patient."
+	  --out $$run --max-minutes 25 --export $$run/session.safetensors; \
+	measure $$data $$run/phantoms; set -- --domain "held-out phantoms=$$run/phantoms/metrics.json"; \
+	if [ -n '$(PATIENT)' ]; then \
+	  render --n 120 --out $$run/ct --patient '$(PATIENT)' --labels '$(LABELS)' --label-scheme '$(LABEL_SCHEME)'; \
+	  measure $$run/ct $$run/given; set -- "$$@" --domain "$(or $(CT_NAME),a given CT)=$$run/given/metrics.json"; fi; \
+	step synthex_perception.evaluation.model_card --weights $$run/session.safetensors --run $$run --data $$data \
+	  --limit "The held-out phantoms come from the generator of those trained on: figures on them say nothing of people." \
+	  --limit "Nothing here was measured on real radiographs." "$$@" $(ARGS); \
+	install -m 644 $$run/session.safetensors $$run/session.md models/
 
 test: ## all tests, one of them end to end over DDS
 	@$(SETUP) --profile test -- python -m pytest $(ARGS)

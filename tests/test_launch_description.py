@@ -218,6 +218,15 @@ def test_a_wrong_parameter_is_refused(workspace, param, message):
         described(workspace, "launch: [{node: {pkg: demo, exec: node_a, param: [%s]}}]" % param)
 
 
+@pytest.mark.parametrize("name", ["sigterm_timeout", "sigkill_timeout"])
+@pytest.mark.parametrize("value", ["abc", "-1", "nan", "inf"])
+def test_a_timeout_that_is_no_time_is_refused(workspace, name, value):
+    text = "launch: [{arg: {name: %s, default: '1.0'}}]" % name
+    assert described(workspace, text, **{name: "2.5"}).__dict__[name + "_s"] == 2.5
+    with pytest.raises(LaunchError, match=f"'{name}' must be a number of seconds, 0 or more, not '{value}'"):
+        described(workspace, text, **{name: value})
+
+
 @pytest.mark.parametrize("text, message", [
     ("launch: [{nod: {}}]", "unknown action"),
     ("launch: [{executable: {cmd: ls, outputs: screen}}]", "unknown attribute outputs"),

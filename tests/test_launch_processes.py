@@ -198,6 +198,13 @@ def test_an_unknown_argument_starts_nothing(workspace):
     assert not (workspace.folder / "started").exists()
 
 
+def test_a_timeout_that_is_no_time_is_told_in_one_line(workspace):
+    workspace.file("""launch: [{arg: {name: sigterm_timeout, default: "1.0"}}, {executable: {cmd: "true"}}]""")
+    result = workspace.launch("sigterm_timeout:=abc")
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and "'sigterm_timeout' must be a number of seconds" in result.stderr
+
+
 def test_show_args_lists_names_defaults_and_descriptions(workspace):
     workspace.file("""
     launch:
@@ -236,6 +243,61 @@ def test_within_five_seconds_of_ctrl_c_nothing_is_left_not_even_what_ignores_it(
     launch.communicate(timeout=10)
     assert time.monotonic() - begin < 5.0
     assert [pid for pid in pids if alive(pid)] == []
+
+
+WITH_A_PATIENT = """
+launch:
+- arg: {name: patient, default: /home/me/jane_doe.nii.gz}
+- node:
+    pkg: demo
+    exec: node
+    output: screen
+    param: [{name: patient, value: "$(var patient)"}, {name: labels, value: /home/me/jane_doe_labels.nii.gz}]
+"""
+
+# A node that takes its time, as one does that imports torch, before it reads the files it is given.
+READER = """
+import os, signal, sys, time
+time.sleep(0.3)
+for option, file in zip(sys.argv, sys.argv[1:]):
+    if option == "--params-file":
+        with open(file) as given, open("seen", "a") as seen:
+            seen.write(given.read())
+print("ready", os.getpid(), flush=True)
+"""
+
+
+def assert_the_node_saw_its_patient_and_nothing_tells_of_it(workspace):
+    seen = (workspace.folder / "seen").read_text()
+    assert "jane_doe.nii.gz" in seen and "jane_doe_labels.nii.gz" in seen
+    left = {str(path): path.read_text() for path in (workspace.folder / "log").rglob("*") if path.is_file()}
+    assert left and not any("jane_doe" in name + text for name, text in left.items())
+
+
+@pytest.mark.parametrize("ending, status", [("", 0), ("sys.exit(3)", 1)])
+def test_a_node_reads_its_parameters_and_no_file_keeps_them(workspace, ending, status):
+    workspace.executable("node", READER + ending)
+    workspace.file(WITH_A_PATIENT)
+    assert workspace.launch().returncode == status
+    assert_the_node_saw_its_patient_and_nothing_tells_of_it(workspace)
+
+
+def test_no_file_keeps_the_parameters_of_a_launch_that_was_interrupted(workspace):
+    workspace.executable("node", READER + "time.sleep(60)")
+    workspace.file(WITH_A_PATIENT)
+    launch, _ = started(workspace, 1)
+    launch.send_signal(signal.SIGINT)
+    launch.communicate(timeout=10)
+    assert launch.returncode == 130
+    assert_the_node_saw_its_patient_and_nothing_tells_of_it(workspace)
+
+
+def test_no_file_keeps_the_parameters_of_a_node_that_could_not_be_started(workspace):
+    workspace.executable("node", "").write_text("#!/nowhere/python\n")
+    workspace.file(WITH_A_PATIENT)
+    result = workspace.launch()
+    assert result.returncode == 1 and "could not be started" in result.stdout
+    assert not list((workspace.folder / "log").rglob("*.yaml"))
 
 
 def test_a_child_that_outlives_its_node_is_ended_with_the_launch(workspace):

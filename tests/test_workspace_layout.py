@@ -1,7 +1,9 @@
 """The rules of the layout: which way dependencies point, who may know ROS, and that packages say what they contain."""
 
 import ast
+import configparser
 import importlib.metadata
+import importlib.util
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -24,22 +26,43 @@ def modules_of(package):
     return sorted((SOURCE / package / package).rglob("*.py"))
 
 
-def imported(file):
-    """The top-level names of everything that `file` imports, at whatever place in it."""
+def imported_modules(file, package):
+    """The absolute names of all modules that `file`, a module in the Python package `package`, imports anywhere in it.
+
+    `from a.b import c` counts as a.b and as a.b.c: whether c is a module is not to be seen from here.
+    """
     names = set()
     for node in ast.walk(ast.parse(file.read_text(), filename=str(file))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.add(node.module.split(".")[0])
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            relative = "." * node.level + (node.module or "")
+            module = importlib.util.resolve_name(relative, package)
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
             if isinstance(node.args[0], ast.Constant):
-                names.add(str(node.args[0].value).split(".")[0])
+                names.add(importlib.util.resolve_name(str(node.args[0].value), package))
     return names
+
+
+def modules_imported(file):
+    """`imported_modules` of a file below src/<package>/."""
+    return imported_modules(file, ".".join(file.parent.relative_to(SOURCE).parts[1:]))
+
+
+def imported(file):
+    """The top-level names of everything that `file` imports, at whatever place in it."""
+    return {name.split(".")[0] for name in modules_imported(file)}
 
 
 def is_ros(name):
     return name in ROS_MODULES or name.endswith("_msgs")
+
+
+def knows_ros(module):
+    """Whether a module is one of ROS, or one of our nodes/, which import ROS in their turn."""
+    first, *rest = module.split(".")
+    return is_ros(first) or (first in ORDER and rest[:1] == ["nodes"])
 
 
 def tree(package):
@@ -58,13 +81,41 @@ def test_dependencies_point_one_way(package):
 def test_only_nodes_know_ros(package):
     wrong = {f"{file.relative_to(SOURCE)} imports {name}" for file in modules_of(package)
              if "nodes" not in file.relative_to(SOURCE / package / package).parts
-             for name in imported(file) if is_ros(name)}
+             for name in modules_imported(file) if knows_ros(name)}
     assert not wrong
 
 
 def test_this_test_would_notice():
     nodes = [file for package in ORDER for file in modules_of(package) if "nodes" in file.parts]
     assert any(is_ros(name) for file in nodes for name in imported(file))
+
+
+@pytest.mark.parametrize(("line", "module"), [
+    ("import rclpy.node", "rclpy.node"),
+    ("from synthex_sim.nodes import carm_messages", "synthex_sim.nodes.carm_messages"),
+    ("from ..nodes.raw_topics import x", "synthex_bringup.nodes.raw_topics"),
+    ("from .. import nodes", "synthex_bringup.nodes"),
+    ("from ..nodes import raw_topics", "synthex_bringup.nodes.raw_topics"),
+    ("def f():\n    importlib.import_module('..nodes.raw_topics', __package__)", "synthex_bringup.nodes.raw_topics"),
+])
+def test_an_import_is_noticed_however_it_is_written(tmp_path, line, module):
+    file = tmp_path / "gate.py"
+    file.write_text(line)
+    found = imported_modules(file, "synthex_bringup.recording")
+    assert module in found and any(knows_ros(name) for name in found)
+
+
+def test_an_import_of_the_own_package_that_is_no_node_is_allowed(tmp_path):
+    file = tmp_path / "gate.py"
+    file.write_text("from . import files\nfrom .topics import nodes\nfrom ..report.page import write")
+    assert not any(knows_ros(name) for name in imported_modules(file, "synthex_bringup.recording"))
+
+
+@pytest.mark.parametrize("document", ["README.md", "NOTICE", *(f"docs/{f.name}" for f in (REPOSITORY / "docs").glob("*.md"))])
+def test_links_within_the_repository_lead_somewhere(document):
+    file = REPOSITORY / document
+    links = re.findall(r"\]\(([^)#:]+)\)", file.read_text())
+    assert [link for link in links if not (file.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("package", ORDER)
@@ -89,6 +140,22 @@ def test_versions_and_licences_agree(package):
     setup = SOURCE / package / "setup.py"
     if setup.is_file():
         assert f'version="{root.findtext("version")}"' in setup.read_text()
+
+
+@pytest.mark.parametrize("package", ["cm_kinematics", "synthex_sim", "synthex_perception"])
+def test_console_scripts_are_installed_where_ros_looks_and_run_with_the_python_of_the_shell(package):
+    config = configparser.ConfigParser()
+    config.read(SOURCE / package / "setup.cfg")
+    assert config["develop"]["script_dir"] == config["install"]["install_scripts"] == f"$base/lib/{package}"
+    assert config["build_scripts"]["executable"] == "/usr/bin/env python3"
+
+
+@pytest.mark.parametrize("package", [*ORDER, "synthex_msgs"])
+def test_the_maintainers_address_can_belong_to_nobody(package):
+    # RFC 2606: nothing under .invalid is ever anybody's.
+    files = [file for name in ("package.xml", "setup.py") if (file := SOURCE / package / name).is_file()]
+    found = [address for file in files for address in re.findall(r"[\w.-]+@[\w.-]+", file.read_text())]
+    assert len(found) == len(files) and all(address.endswith(".invalid") for address in found)
 
 
 @pytest.mark.parametrize("package", ["cm_kinematics", "synthex_sim", "synthex_perception"])
@@ -130,7 +197,7 @@ def test_requirements_are_all_pinned_by_the_constraints():
     folder = REPOSITORY / "requirements"
     lines = (folder / "constraints.txt").read_text().splitlines()
     pins = dict(line.lower().replace("_", "-").split("==") for line in lines if line and not line.startswith("#"))
-    for name in ("ros", "runtime", "train", "dev"):
+    for name in ("ros", "runtime", "train", "dev", "gpu"):
         for line in (folder / f"{name}.txt").read_text().splitlines():
             if line and not line.startswith("#"):
                 package, _, version = line.split("#")[0].strip().partition("==")

@@ -42,8 +42,8 @@ class FakeMachine(Machine):
         return self._writable
 
 
-def problems(root=ROOT, with_wheels=True, installed=False, **machine):
-    return find_problems(FakeMachine(**machine), root, "python3", with_wheels, installed)
+def problems(root=ROOT, with_wheels=True, installed=False, with_cuda=False, **machine):
+    return find_problems(FakeMachine(**machine), root, "python3", with_wheels, installed, with_cuda)
 
 
 def only_problem(**arguments):
@@ -61,6 +61,7 @@ def test_this_very_machine_answers_all_questions():
     assert answer is None or len(answer["version"]) == 3
     assert isinstance(find_problems(machine, "/tmp", "python3", True, True), list)
     assert machine.python("/nowhere/python") is None
+    assert machine.nvidia_gpu() in (True, False)
 
 
 @pytest.mark.parametrize("distribution, remedy", [
@@ -135,6 +136,11 @@ def test_a_full_disk_is_noticed_before_but_not_after_the_packages_are_there():
     problem = only_problem(free_gb=2.0)
     assert "2.0 GB" in problem.what and "6 GB are needed" in problem.remedy
     assert problems(free_gb=2.0, installed=True) == []
+
+
+def test_torch_for_cuda_needs_more_disk():
+    assert problems(free_gb=8.0) == []
+    assert "14 GB are needed" in only_problem(free_gb=8.0, with_cuda=True).remedy
 
 
 def test_a_folder_that_cannot_be_written_is_named():

@@ -15,7 +15,7 @@ setup(
     extras_require={"test": ["pytest"]},  # by this `colcon test` knows that pytest runs the tests
     zip_safe=False,
     maintainer="SyntheX ROS maintainers",
-    maintainer_email="maintainers@synthex-ros.org",
+    maintainer_email="maintainers@synthex-ros.invalid",
     description="The continuum manipulator: geometry, kinematics, solid model",
     license="Apache-2.0",
     entry_points={

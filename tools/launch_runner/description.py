@@ -1,5 +1,6 @@
 """Reads a launch file into the list of processes it starts; nothing is started here."""
 
+import math
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,8 +84,8 @@ def describe(file: Path, given: Mapping[str, str], environment: Mapping[str, str
     performer = _Performer({**_TIMEOUTS, **given}, dict(environment))
     performer.file(file)
     result = performer.result
-    result.sigterm_timeout_s = float(performer.configurations["sigterm_timeout"])
-    result.sigkill_timeout_s = float(performer.configurations["sigkill_timeout"])
+    result.sigterm_timeout_s = _seconds(performer.configurations, "sigterm_timeout")
+    result.sigkill_timeout_s = _seconds(performer.configurations, "sigkill_timeout")
     return result
 
 
@@ -277,6 +278,17 @@ class _Performer:
         self.result.processes.append(Process(
             name, tuple(command), action.kind == "node", node, tuple(parameters), environment, output,
             None if cwd is None else Path(cwd), on_exit == "shutdown"))
+
+
+def _seconds(configurations: Mapping[str, str], name: str) -> float:
+    text = configurations[name]
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise LaunchError(f"launch configuration '{name}' must be a number of seconds, 0 or more, not '{text}'")
+    return seconds
 
 
 def _prefixed(base: Union[str, None], namespace: Union[str, None]) -> str:

@@ -1,8 +1,8 @@
 """Node parameters of a launch file: `{name, value, type}`, nested `param`, or `{from: file}`.
 
 As in `launch_ros`, every entry becomes a file given to the node with `--params-file`, in the order of the list; the
-last one that names a parameter wins. A value given as a string is read by YAML's rules unless `type` says otherwise,
-so that "3" is an integer and "3.0" a double.
+last one that names a parameter wins. Files that hold values of the launch file live no longer than the launch. A value
+given as a string is read by YAML's rules unless `type` says otherwise, so that "3" is an integer and "3.0" a double.
 """
 
 from dataclasses import dataclass

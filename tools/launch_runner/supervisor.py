@@ -46,6 +46,7 @@ class Supervisor:
         self._failures: list[str] = []
         self._interrupt: Union[int, None] = None
         self._escalation: list[tuple[float, int]] = []  # (when, signal), empty until everything is to end
+        self._parameter_files: list[Path] = []
         self._ending = False
 
     def run(self) -> int:
@@ -54,6 +55,15 @@ class Supervisor:
         Returns:
             0 when all ended well; 1 when a process died with an error; 128 + signal when interrupted.
         """
+        try:
+            return self._run()
+        finally:
+            # They hold what was given to the nodes, a patient's path among it, and nobody needs them any more: a node
+            # reads its file as it starts, which may be seconds after its process has been started.
+            for path in self._parameter_files:
+                path.unlink(missing_ok=True)
+
+    def _run(self) -> int:
         adopt_orphans()
         wakeup_read, wakeup_write = os.pipe()
         os.set_blocking(wakeup_read, False)
@@ -87,8 +97,11 @@ class Supervisor:
         label = f"{process.name}-{number}"
         command = list(process.command)
         for index, source in enumerate(process.parameters):
-            path = source.path if isinstance(source, ParameterFile) else self._folder / f"{label}-{index}.yaml"
-            if not isinstance(source, ParameterFile):
+            if isinstance(source, ParameterFile):
+                path = source.path
+            else:
+                path = self._folder / f"{label}-{index}.yaml"
+                self._parameter_files.append(path)  # first, so that one half written goes too
                 write_parameters(path, process.node, source)
             command += ["--params-file", str(path)]
         try:
@@ -237,7 +250,7 @@ def _signal_name(code: int) -> str:
 
 
 def launch(description: Description, folder: Path) -> int:
-    """Runs `description`, with logs and parameter files in `folder`; gives the exit status."""
+    """Runs `description`, with logs (and parameter files while it runs) in `folder`; gives the exit status."""
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(folder / "launch.log", sys.stdout)
     try:

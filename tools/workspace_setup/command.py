@@ -48,17 +48,19 @@ def _work(root, options, choice):
     environ = workspace_environment(root, environ, choice.kind)
     # Inside a virtual environment, the Python it was made from: an environment cannot be made anew by its own Python.
     asked = os.environ.get("PYTHON") or getattr(sys, "_base_executable", None) or sys.executable
-    workspace = Workspace(root, asked, choice, environ)
+    nvidia_gpu = machine.nvidia_gpu()
+    workspace = Workspace(root, asked, choice, environ, nvidia_gpu)
     if options.profile:
         ready = workspace.installed(options.profile)
         if not ready or not workspace.built():
             python = choose_python(machine, asked)
-            problems = find_problems(machine, root, python, choice.kind == "wheels", ready)
+            with_cuda = nvidia_gpu and not environ.get("TORCH_PIP_ARGS")
+            problems = find_problems(machine, root, python, choice.kind == "wheels", ready, with_cuda)
             if problems:
                 _report(problems)
                 return 3
             _announce(choice, python)
-            workspace = Workspace(root, python, choice, environ)
+            workspace = Workspace(root, python, choice, environ, nvidia_gpu)
             with _alone(root):
                 workspace.set_up(options.profile)
         elif choice.foreign or choice.kind == "sourced":

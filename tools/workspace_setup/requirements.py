@@ -10,7 +10,10 @@ from typing import Dict, List, NamedTuple, Optional
 OLDEST_PYTHON = (3, 11)
 NEWEST_PYTHON = (3, 13)
 OLDEST_GLIBC = (2, 28)
+# Free disk to begin with: what stays (2.5 GB, measured with torch's CPU build; 4 GB more with the one for CUDA, by what
+# its wheels hold) and pip's downloads, which lie in its cache and, until they are unpacked, once more beside it.
 NEEDED_BYTES = 6 * 10 ** 9
+NEEDED_BYTES_WITH_CUDA = 14 * 10 ** 9
 WITHOUT_WHEELS = ("use a container with x86-64 Debian 12 or Ubuntu 24.04, or RoboStack (ROS 2 from conda), or "
                   "ROS 2's own packages (Ubuntu 24.04: ros-jazzy-ros-base) as the README's ROS 2 way says")
 
@@ -71,6 +74,11 @@ class Machine:
         release = "{} {}".format(own, pairs.get("VERSION_ID", "").strip('"'))
         return [release, own] + pairs.get("ID_LIKE", "").strip('"').split()
 
+    def nvidia_gpu(self):
+        # type: () -> bool
+        """Whether there is an NVIDIA GPU, told by its driver: in the kernel or, under WSL, by the driver's own tool."""
+        return os.path.exists("/proc/driver/nvidia/version") or self.program("nvidia-smi") is not None
+
     def free_bytes(self, folder):
         # type: (str) -> int
         """Free disk space where `folder` is."""
@@ -96,17 +104,19 @@ def choose_python(machine, asked):
     return found[0] if found else asked
 
 
-def find_problems(machine, root, python, with_wheels, installed):
-    # type: (Machine, str, str, bool, bool) -> List[Problem]
+def find_problems(machine, root, python, with_wheels, installed, with_cuda=False):
+    # type: (Machine, str, str, bool, bool, bool) -> List[Problem]
     """Everything that keeps the workspace at `root` from being set up with `python`; empty when all is well.
 
     `with_wheels`: ROS 2 is to come from PyPI. `installed`: the packages are there already, so that disk is no question.
+    `with_cuda`: torch will be the build for CUDA, which needs more of it.
     """
     if with_wheels:
         problems = _platform_problems(machine)
         if problems:
             return problems  # the rest would only distract
-    problems = _folder_problems(machine, root, installed)
+    needed_bytes = 0 if installed else NEEDED_BYTES_WITH_CUDA if with_cuda else NEEDED_BYTES
+    problems = _folder_problems(machine, root, needed_bytes)
     package_manager = _PackageManager(machine.distribution())
     answer = machine.python(python)
     if answer is None:
@@ -145,8 +155,8 @@ def _libc_problems(answer):
     return []
 
 
-def _folder_problems(machine, root, installed):
-    # type: (Machine, str, bool) -> List[Problem]
+def _folder_problems(machine, root, needed_bytes):
+    # type: (Machine, str, int) -> List[Problem]
     problems = []
     unfit = sorted({character for character in root if character.isspace() or character in ":;\"'$\\&#%"})
     if unfit:
@@ -156,9 +166,9 @@ def _folder_problems(machine, root, installed):
     if not machine.writable(root):
         problems.append(Problem("no permission to write in {}".format(root),
                                 "clone the repository to a folder of your own"))
-    elif not installed and machine.free_bytes(root) < NEEDED_BYTES:
+    elif machine.free_bytes(root) < needed_bytes:
         problems.append(Problem("only {:.1f} GB of disk are free in {}".format(machine.free_bytes(root) / 1e9, root),
-                                "make room, or clone to another disk: {:.0f} GB are needed".format(NEEDED_BYTES / 1e9)))
+                                "make room, or clone to another disk: {:.0f} GB are needed".format(needed_bytes / 1e9)))
     return problems
 
 

@@ -1,7 +1,6 @@
 """The set-up itself: virtual environment, pip, colcon. Every step is done once and noted in a stamp."""
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from typing import Dict, List, Mapping
 
 from .ros_choice import RosChoice
 from .stamps import Stamps, digest, files_below
+from .torch_build import choose_torch_build, names_sources
 
 #: Requirement files of each profile, in requirements/. The wheels of ROS 2 are left out where ROS 2 is sourced.
 PROFILES = {
@@ -27,15 +27,19 @@ class StepFailed(Exception):
 
 
 class Workspace:
-    """The repository at `root`, set up with `python` and the ROS 2 of `choice`; `environ` is for the steps."""
+    """The repository at `root`, set up with `python` and the ROS 2 of `choice`; `environ` is for the steps.
 
-    def __init__(self, root, python, choice, environ):
-        # type: (str, str, RosChoice, Mapping[str, str]) -> None
+    `nvidia_gpu`: whether this machine has one, by which the build of torch is chosen.
+    """
+
+    def __init__(self, root, python, choice, environ, nvidia_gpu=False):
+        # type: (str, str, RosChoice, Mapping[str, str], bool) -> None
         self.root = root
         self.choice = choice
         self.venv = os.path.join(root, ".venv" if choice.kind == "wheels" else ".venv-ros")
         self._python = python
         self._environ = dict(environ)
+        self._nvidia_gpu = nvidia_gpu
         self._logs = os.path.join(root, "log", "setup")
         self._stamps = Stamps(os.path.join(self.venv, "synthex-stamps.json"))
 
@@ -128,8 +132,9 @@ class Workspace:
         commands = []
         torch = [line.strip() for file in files for line in open(file, encoding="utf-8") if line.startswith("torch==")]
         if torch:
-            # First and alone: nothing else then chooses its build (CPU or CUDA, by the options given here).
-            commands.append(pip + shlex.split(self._environ.get("TORCH_PIP_ARGS", "")) + torch)
+            # First and alone: nothing else then chooses its build (CPU or CUDA), and what it depends on comes from
+            # where everything else does.
+            commands.append(pip + ["--no-deps"] + self._torch_pip_args() + torch)
         commands.append(pip + [word for file in files for word in ("-r", file)])
         names = ", ".join(os.path.splitext(os.path.basename(file))[0] for file in files)
         for file in files:
@@ -137,6 +142,20 @@ class Workspace:
         self._step("Python packages: {}".format(names), "pip", commands, self.activated())
         for file in files:
             self._stamps.set(os.path.basename(file), self._requirement_fingerprint(file))
+
+    def _torch_pip_args(self):
+        # type: () -> List[str]
+        asked = self._environ.get("TORCH_PIP_ARGS", "")
+        build = choose_torch_build(asked, self._nvidia_gpu, self._pip_has_own_sources())
+        if build.remark:
+            print("[set-up] " + build.remark)
+        return build.pip_args
+
+    def _pip_has_own_sources(self):
+        # type: () -> bool
+        pip = [os.path.join(self.venv, "bin", "python"), "-m", "pip", "config", "list"]
+        answer = subprocess.run(pip, env=self.activated(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return names_sources(answer.stdout.decode(errors="replace"))
 
     # -- colcon -------------------------------------------------------------------------------------------------------
     def _packages(self):

@@ -18,6 +18,9 @@ import numpy as np
 from cm_kinematics.checks import finite, positive
 from cm_kinematics.device_file import read_section
 
+#: n hinges make n + 4 pieces (solid.py), and a ray caster has room for the pieces that one ray can meet: this many.
+MAX_HINGES = 44
+
 
 @dataclass(frozen=True)
 class CmGeometry:
@@ -28,8 +31,10 @@ class CmGeometry:
         outer_diameter_mm, inner_diameter_mm: of the tube; the lumen is open.
         length_mm: to the end of the tip ring.
         flexible_start_mm: where the solid shaft ends and the notched body begins.
+        shaft_extension_mm: how far the shaft goes on behind its proximal end, towards the drive outside the patient;
+            0 for a device that ends there. It moves no coordinate.
         first_hinge_mm: position of hinge 1.
-        hinge_pitches_mm: hinge i to hinge i+1; one fewer than hinges.
+        hinge_pitches_mm: hinge i to hinge i+1; one fewer than hinges, of which there are 3 to MAX_HINGES.
         slit_width_mm: of every slit, along the axis.
         tendon_offset_mm: distance of a tendon from the neutral plane x = 0.
         material: of the tube, a word for people.
@@ -45,6 +50,7 @@ class CmGeometry:
     inner_diameter_mm: float
     length_mm: float
     flexible_start_mm: float
+    shaft_extension_mm: float
     first_hinge_mm: float
     hinge_pitches_mm: tuple[float, ...]
     slit_width_mm: float
@@ -60,6 +66,9 @@ class CmGeometry:
         for name in ("outer_diameter_mm", "inner_diameter_mm", "length_mm", "flexible_start_mm", "first_hinge_mm",
                      "slit_width_mm", "tendon_offset_mm", "density_g_per_cm3"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
+        object.__setattr__(self, "shaft_extension_mm", finite("shaft_extension_mm", self.shaft_extension_mm))
+        if self.shaft_extension_mm < 0:
+            raise ValueError(f"shaft_extension_mm must not be negative, got {self.shaft_extension_mm}")
         object.__setattr__(self, "hinge_pitches_mm", _pitches(self.hinge_pitches_mm))
         object.__setattr__(self, "mass_fractions", _fractions(self.mass_fractions))
         self._check_body()
@@ -154,6 +163,9 @@ def load_geometry(path: str | Path) -> CmGeometry:
 def _pitches(values: object) -> tuple[float, ...]:
     if not isinstance(values, (list, tuple, np.ndarray)) or len(values) < 2:
         raise ValueError(f"hinge_pitches_mm must be a list of at least two numbers, got {values!r}")
+    if len(values) + 1 > MAX_HINGES:
+        raise ValueError(f"hinge_pitches_mm has {len(values)} entries, for {len(values) + 1} hinges; "
+                         f"a device has at most {MAX_HINGES} hinges")
     return tuple(positive(f"hinge_pitches_mm[{i}]", value) for i, value in enumerate(values))
 
 

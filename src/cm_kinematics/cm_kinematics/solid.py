@@ -149,7 +149,7 @@ def _straight_pieces(geometry: CmGeometry) -> list[tuple[int, int, float, float,
     below, above = geometry.slit_centres_mm - half, geometry.slit_centres_mm + half
     last = geometry.joint_count
     rows = [
-        (0, 0, 0.0, geometry.flexible_start_mm, False),
+        (0, 0, -geometry.shaft_extension_mm, geometry.flexible_start_mm, False),
         (0, 0, geometry.flexible_start_mm, below[0], True),
         (0, 1, below[0], below[1], True),
     ]

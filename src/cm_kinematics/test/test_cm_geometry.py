@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cm_kinematics.actuation import Actuation, load_actuation
-from cm_kinematics.geometry import CmGeometry, load_geometry
+from cm_kinematics.geometry import MAX_HINGES, CmGeometry, load_geometry
 
 
 def test_hinges_lie_where_the_published_table_puts_them(geometry):
@@ -32,9 +32,11 @@ def test_the_tendon_range_stays_inside_the_bend_at_which_slits_close(geometry, a
     ("inner_diameter_mm", 7.0, "must be smaller than the outer diameter"),
     ("hinge_pitches_mm", [1.3], "at least two"),
     ("hinge_pitches_mm", [1.3, 0.0, 1.2], r"hinge_pitches_mm\[1\]"),
+    ("hinge_pitches_mm", [1.2] * MAX_HINGES, f"for {MAX_HINGES + 1} hinges; a device has at most {MAX_HINGES} hinges"),
     ("slit_width_mm", 2.9, "no plate between them|behind the first slit"),
     ("length_mm", 60.0, "last slit ends at"),
     ("flexible_start_mm", 36.0, "first slit"),
+    ("shaft_extension_mm", -1.0, "must not be negative"),
     ("tendon_offset_mm", 3.5, "outer radius"),
     ("mass_fractions", {"Ni": 0.5}, "sum to 1"),
     ("name", "", "must be a word"),

@@ -1,5 +1,7 @@
 """The solid has the published slits and plates, the volume of its formula, and no overlap."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -58,7 +60,7 @@ def test_neighbours_do_not_overlap_when_straight(straight):
 
 @pytest.mark.parametrize("degrees", [0.0, 2.0])
 def test_monte_carlo_volume_is_the_analytic_one(geometry, degrees):
-    pieces = solid.solid_pieces(geometry, np.full(27, np.deg2rad(degrees)))
+    pieces = solid.solid_pieces(dataclasses.replace(geometry, shaft_extension_mm=0.0), np.full(27, np.deg2rad(degrees)))
     low, high = np.array([-3.5, -1.0, -3.5]), np.array([20.0, 71.0, 3.5])
     points = np.random.default_rng(1).uniform(low, high, (300_000, 3))
     hits = pieces.contains(points).mean()
@@ -69,7 +71,18 @@ def test_monte_carlo_volume_is_the_analytic_one(geometry, degrees):
 
 def test_the_volume_is_that_of_a_tube_less_28_half_slits(geometry, straight):
     ring = np.pi * (3.0**2 - 2.0**2)
-    assert straight.volumes_mm3.sum() == pytest.approx(ring * (70.0 - 28 * 0.33 / 2))
+    length = geometry.shaft_extension_mm + 70.0
+    assert straight.volumes_mm3.sum() == pytest.approx(ring * (length - 28 * 0.33 / 2))
+
+
+def test_the_shaft_goes_on_behind_its_proximal_end_and_moves_nothing(geometry):
+    short = solid.solid_pieces(dataclasses.replace(geometry, shaft_extension_mm=0.0), np.full(27, 0.02))
+    long = solid.solid_pieces(dataclasses.replace(geometry, shaft_extension_mm=150.0), np.full(27, 0.02))
+    np.testing.assert_array_equal(short.poses, long.poses)
+    wall = np.array([[2.5, -149.9, 0.0], [2.5, -0.1, 0.0], [2.5, -150.1, 0.0], [0.0, -75.0, 0.0]])
+    assert long.contains(wall).tolist() == [True, True, False, False]
+    assert not short.contains(wall).any()
+    assert len(short.only_notched()) == len(long.only_notched())
 
 
 def test_a_bend_of_a_side_narrows_its_slits(geometry):

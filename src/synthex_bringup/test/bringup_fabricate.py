@@ -46,7 +46,10 @@ def latched_qos() -> Qos:
 
 @dataclass
 class FabricatedFrame:
-    """One frame: times in milliseconds after the session's start, masks (rows, columns) uint8, points in pixels."""
+    """One frame: times in milliseconds after the session's start, masks (rows, columns) uint8, points in pixels.
+
+    True points may lie outside the image; those not named have no place (NaN), as a CT's landmarks.
+    """
 
     at_ms: float
     image: np.ndarray
@@ -139,8 +142,10 @@ class Messages:
         )
         return self.bytes(message, "synthex_msgs/msg/Exposure")
 
-    def landmark(self, name: str, xy: tuple[float, float] | None):
+    def landmark(self, name: str, xy: tuple[float, float] | None, shape: tuple[int, int] | None = None):
+        """A point; with the shape of an image, it is visible only inside."""
         x, y = xy if xy is not None else NOWHERE
+        inside = shape is None or (-0.5 < x < shape[1] - 0.5 and -0.5 < y < shape[0] - 0.5)
         return self.make(
             "synthex_msgs/msg/Landmark2D",
             name=name,
@@ -149,14 +154,16 @@ class Messages:
             y=y,
             depth=float("nan"),
             confidence=1.0 if xy is not None else 0.0,
-            visible=xy is not None,
+            visible=xy is not None and inside,
         )
 
-    def landmarks(self, stamp_ns: int, points: dict[str, tuple[float, float]]) -> bytes:
+    def landmarks(
+        self, stamp_ns: int, points: dict[str, tuple[float, float]], shape: tuple[int, int] | None = None
+    ) -> bytes:
         message = self.make(
             "synthex_msgs/msg/Landmark2DArray",
             header=self.header(stamp_ns),
-            landmarks=[self.landmark(name, points.get(name)) for name in SESSION_LANDMARKS],
+            landmarks=[self.landmark(name, points.get(name), shape) for name in SESSION_LANDMARKS],
         )
         return self.bytes(message, "synthex_msgs/msg/Landmark2DArray")
 
@@ -228,7 +235,7 @@ def write_session(run: Path, frames: list[FabricatedFrame], weights: str = "test
                     seen,
                     "/carm/ground_truth/landmarks",
                     "synthex_msgs/msg/Landmark2DArray",
-                    make.landmarks(stamp, points),
+                    make.landmarks(stamp, points, frame.image.shape),
                     (),
                 ),
                 (

@@ -14,6 +14,7 @@ pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 from bringup_ros import SmallSession, end_node, start_node  # noqa: E402
 from cm_kinematics.nodes.conversions import stamp_ns  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
 
@@ -32,12 +33,14 @@ class Perception(SmallSession):
         super().__init__()
         self.images: dict[int, tuple[float, np.ndarray]] = {}
         self.infos: set[int] = set()
+        self.clock: list[int] = []
         self._answers = answers
 
     def __enter__(self):
         super().__enter__()
         self.advertise("perception/cm")
         self.node.create_subscription(Image, "carm/image_raw", self._take, QoSProfile(depth=20))
+        self.node.create_subscription(Clock, "/clock", lambda m: self.clock.append(stamp_ns(m.clock)), 100)
         self.node.create_subscription(
             CameraInfo, "carm/camera_info", lambda m: self.infos.add(stamp_ns(m.header.stamp)), QoSProfile(depth=20)
         )
@@ -63,6 +66,10 @@ def test_replay_gives_perception_the_recorded_pixels_stamps_and_timing(tmp_path)
     assert all(np.array_equal(perception.images[frame.stamp_ns][1], frame.image) for frame in frames)
     times = [moment for moment, _ in perception.images.values()]
     assert times[-1] - times[0] == pytest.approx(7 * 0.150 / 1.5, abs=0.2)
+    assert perception.clock == sorted(perception.clock) and len(perception.clock) > 10
+    # on the recording's own time: from the receipt of its first message to that of its last
+    assert perception.clock[-1] - perception.clock[0] == pytest.approx(7 * 150e6, abs=200e6)
+    assert 0 <= perception.clock[-1] - frames[-1].stamp_ns < 1e9
 
 
 def test_replay_without_answers_fails_and_says_so(tmp_path):

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from bringup_fabricate import FabricatedFrame, write_session
 from synthex_bringup.recording.details import RecordingDetails
+from synthex_bringup.report.__main__ import main as report
 from synthex_bringup.report.accuracy import Point
 from synthex_bringup.report.charts import Level, Series, line_chart
 from synthex_bringup.report.frames import OutOfTimeError
 from synthex_bringup.report.pictures import LABEL_COLOURS, overlay
+from synthex_bringup.report.summary import summary_rows
 from synthex_bringup.report.write import write_report
 from synthex_sim.anatomy import LABEL_NAMES, LEFT_FEMUR, MANIPULATOR
 
@@ -111,6 +113,47 @@ def test_a_session_without_ground_truth_or_with_one_frame_still_makes_a_page(tmp
     write_report(tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "no ground truth" in page and _Page(page).tags.count("img") == 1
+
+
+@pytest.mark.parametrize(
+    ("label", "points", "rows", "note"),
+    [
+        (LEFT_FEMUR, {}, {"hip landmarks": "no ground truth"}, "The ground truth holds no hip landmarks."),
+        (MANIPULATOR, {}, {"hip": "no ground truth"}, "The ground truth holds no bones and no hip landmarks."),
+        (
+            MANIPULATOR,
+            {"FH-l": (99.0, 20.0)},
+            {"hip Dice": "no bone in the ground truth", "hip landmarks": "never in view"},
+            "The ground truth holds no bones.",
+        ),
+    ],
+    ids=["labels only", "neither", "landmarks only"],
+)
+def test_what_has_no_ground_truth_is_said_in_the_terminal_and_on_the_page(tmp_path, label, points, rows, note):
+    (frame,) = _frames(1)
+    frame.true_mask, frame.true_points = np.full((64, 64), label, np.uint8), points
+    write_session(tmp_path, [frame])
+    told = dict(summary_rows(write_report(tmp_path)))
+    assert {name: told[name] for name in rows} == rows
+    assert told["manipulator tip"] == "never in view"
+    text = _Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert note in text and ("FH-l" in text) == ("FH-l" in points)
+
+
+def test_a_sheet_has_a_column_for_each_frame_and_needs_ground_truth_and_answers(tmp_path):
+    write_session(tmp_path, _frames(20))
+    assert report(["--picture", str(tmp_path / "sheet.png"), str(tmp_path)]) == 0
+    picture = cv2.imread(str(tmp_path / "sheet.png"))
+    assert picture.shape == (3 * 320, 4 * 320, 3)
+    rows = [picture[k * 320 : (k + 1) * 320].astype(int) for k in range(3)]
+    coloured = [(np.ptp(row, axis=2) > 40).mean() for row in rows]
+    assert coloured[0] == 0.0 < 0.01 < coloured[1] < coloured[2]
+
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    write_session(bare, [FabricatedFrame(at_ms=0, image=np.full((8, 8), 900, np.uint16), answer_after_ms=None)])
+    assert report(["--picture", str(tmp_path / "none.png"), str(bare)]) == 1
+    assert not (tmp_path / "none.png").exists() and (bare / "report.html").exists()
 
 
 def test_contours_and_crosses_lie_where_mask_and_landmark_are():

@@ -1,4 +1,4 @@
-"""Run folders: never overwritten, proved writable, gone if nothing came of them; files whole or not at all."""
+"""Run folders: never overwritten, proved writable, gone if nothing came of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from synthex_bringup.recording.details import RecordingDetails, RosDetails
-from synthex_bringup.recording.files import (
-    RunFolder,
-    RunFolderError,
-    default_run_folder,
-    link_latest,
-    write_whole,
-)
+from synthex_bringup.recording.files import RunFolder, RunFolderError, default_run_folder, link_latest
 
 
 def test_default_names_are_utc_times_and_never_collide(tmp_path):
@@ -46,19 +40,6 @@ def test_discarding_takes_away_only_what_was_made(tmp_path):
     assert run.path.is_dir() and not any(run.path.iterdir())
     run.discard()
     assert list((tmp_path / "kept").iterdir()) == []
-
-
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "session.json"
-    write_whole(path, "old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(type(path), "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        write_whole(path, "new")
-    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["session.json"]
 
 
 def test_latest_follows_the_newest_run_and_spares_what_is_no_link(tmp_path):

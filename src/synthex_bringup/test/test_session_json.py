@@ -109,7 +109,7 @@ def test_landmark_errors_are_pixels_detector_and_isocentre_millimetres(tmp_path)
             _frame(
                 0,
                 true_mask=empty,
-                true_points={"FH-l": (2.0, 3.0), "FH-r": (8.0, 8.0)},
+                true_points={"FH-l": (2.0, 3.0), "FH-r": (8.0, 8.0), "ASIS-l": (-3.0, 1.0)},
                 points={"FH-l": (5.0, 7.0), "ASIS-l": (1.0, 1.0)},
             ),
             _frame(1, true_mask=empty, true_points={"FH-l": (2.0, 3.0)}, points={}),
@@ -123,7 +123,39 @@ def test_landmark_errors_are_pixels_detector_and_isocentre_millimetres(tmp_path)
     assert marks["activation_rate"] == pytest.approx(1 / 3, rel=1e-5)
     assert hip["landmarks_by_name"]["FH-l"]["activation_rate"] == 0.5
     assert hip["landmarks_by_name"]["ASIS-l"]["false_activations"] == 1
-    assert "CM-tip" not in hip["landmarks_by_name"]
+    assert set(hip["landmarks_by_name"]) == {"FH-l", "FH-r", "ASIS-l"}
+
+
+def test_landmarks_found_where_nobody_knows_the_truth_are_neither_right_nor_wrong(tmp_path):
+    """A CT with a label map: its bones are known, its landmarks are not; in one frame one of them was marked."""
+    bone = _mask(a=(LEFT_HEMIPELVIS, slice(0, 4), slice(0, 4)))
+    said = {"mask": bone, "points": {"FH-l": (5.0, 7.0)}}
+    ct = [_frame(0, true_mask=bone, **said), _frame(1, true_mask=bone, **said)]
+    (tmp_path / "ct").mkdir()
+    hip = _report(tmp_path / "ct", ct)["hip"]
+    assert hip["frames"] == 2 and hip["dice"] == 1.0 and hip["landmarks_by_name"] == {}
+    nothing = {"mean": None, "p50": None, "p95": None, "count": 0}
+    assert hip["landmarks"] == {
+        "error": {"px": nothing, "detector_mm": nothing, "isocenter_mm": nothing},
+        "activation_rate": None,
+        "in_image": 0,
+        "activated": 0,
+        "false_activations": 0,
+    }
+    marked = [ct[0], _frame(1, true_mask=bone, true_points={"FH-l": (5.0, 17.0)}, **said)]
+    points = _report(tmp_path / "marked", marked)["hip"]["landmarks_by_name"]
+    assert {name: (one["in_image"], one["false_activations"]) for name, one in points.items()} == {"FH-l": (0, 1)}
+
+
+def test_a_ct_without_labels_has_no_figures_of_the_hip_but_those_of_the_manipulator(tmp_path):
+    tool = _mask(a=(MANIPULATOR, slice(4, 8), slice(4, 8)))
+    invented = tool + _mask(a=(LEFT_FEMUR, slice(8, 12), slice(0, 4)))
+    ends = {"CM-base": (4.0, 4.0), "CM-tip": (7.0, 7.0)}
+    found = ends | {"FH-l": (2.0, 9.0)}
+    frame = _frame(0, true_mask=tool, true_points=ends, true_cm=True, mask=invented, points=found, cm=True)
+    session = _report(tmp_path, [frame])
+    assert session["hip"] is None
+    assert session["cm"]["dice"] == 1.0 and session["cm"]["tip"]["error"]["px"]["p50"] == 0.0
 
 
 def test_manipulator_figures_tell_missed_from_false(tmp_path):

@@ -16,6 +16,7 @@ from synthex_perception.network.config import CompactTransUNetConfig
 from synthex_perception.training.config import TrainingConfig
 from synthex_perception.training.run import RunOptions, train
 from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR
+from synthex_sim.dataset.manifest import Manifest, ShardEntry
 
 LANDMARKS = ("ASIS-l", "CM-tip")
 
@@ -65,6 +66,20 @@ def test_landmark_error_in_three_units_over_activated_ones_only():
     assert tip["activation"] == 0.0 and tip["error_px"] is None and tip["false_activation"] == 1.0
 
 
+def test_landmarks_that_nobody_marked_are_neither_missed_nor_falsely_found():
+    """A CT has no landmarks: only the manipulator's are known, if only to be absent."""
+    empty = np.zeros((4, 4), np.uint8)
+    result = Evaluation(LABEL_NAMES, LANDMARKS)
+    result.add(found(empty, [[1, 1], [2, 2]], [True, True]), truth(empty, [[np.nan, np.nan]] * 2, [False, False]))
+    hip, tip = result.summary()["hip_landmarks"], result.summary()["cm_landmarks"]
+    assert (hip["visible"], hip["activation"], hip["false_activation"]) == (0, None, None)
+    assert (tip["visible"], tip["activation"], tip["false_activation"]) == (0, None, 1.0)
+    result.add(found(empty, [[1, 1], [2, 2]], [True, True]), truth(empty, [[9, 1], [2, 3]], [False, True]))
+    hip, tip = result.summary()["hip_landmarks"], result.summary()["cm_landmarks"]
+    assert (hip["visible"], hip["false_activation"]) == (0, 1.0)
+    assert (tip["visible"], tip["false_activation"], tip["error_px"]["mean"]) == (1, 1.0, 1.0)
+
+
 def test_isocentre_scale_is_sad_over_sdd():
     sample = make_dataset(train=1, valid=0).split("train")[0]
     assert truth_of(sample).isocentre_scale == pytest.approx(530.0 / 1020.0)
@@ -79,16 +94,26 @@ def test_evaluation_and_model_card_of_a_trained_network(tmp_path, capsys):
     document = evaluate_weights(weights, dataset, "valid", tmp_path / "out", PostprocessConfig(), data="synthetic")
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["images"] == document["images"] == 3
     assert (tmp_path / "out" / "overlays.png").stat().st_size > 1000
+    Manifest("session", 0, {}, 7, (64, 64), (), (), ("phantom:1", "phantom:2"), {}, "0", (
+        ShardEntry("train-000000.h5", "train", 0, 4, ""), ShardEntry("valid-000004.h5", "valid", 4, 3, ""))).write(tmp_path)
     status = card_main([
-        "--weights", str(weights), "--run", str(tmp_path / "run"), "--data", "Discs and bars.",
+        "--weights", str(weights), "--run", str(tmp_path / "run"), "--data", str(tmp_path),
         "--domain", f"held-out discs={tmp_path / 'out' / 'metrics.json'}", "--limit", "Knows only discs.",
     ])
     card = weights.with_suffix(".md").read_text()
     assert status == 0
     for words in ("not a medical device", "Accuracy on held-out discs", "isocentre mm", "Knows only discs.", "1 steps",
-                  "| continuum_manipulator |", "seed 0"):
+                  "| continuum_manipulator |", "seed 0", "7 simulated radiographs, 4 of them for training"):
         assert words in card
-    assert str(tmp_path) not in card
+    assert str(tmp_path) not in card and "no ground truth" not in card
+
+    ct = tmp_path / "ct.json"
+    nothing = {"visible": 0, "activated": 0, "activation": None, "error_detector_mm": None}
+    ct.write_text(json.dumps(document | {"hip_dice": None, "hip_landmarks": nothing}))
+    assert card_main(["--weights", str(weights), "--run", str(tmp_path / "run"), "--data", str(tmp_path),
+                      "--domain", f"a CT={ct}"]) == 0
+    assert "hip Dice - (no ground truth)" in weights.with_suffix(".md").read_text()
+    assert "hip landmarks: no ground truth" in weights.with_suffix(".md").read_text()
 
 
 def test_command_line_names_missing_weights_and_data(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Targets, losses, and whole small runs: learn, resume, fail clearly."""
 
+import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from synthex_perception.network.compact_transunet import NetworkOutput
 from synthex_perception.network.config import CompactTransUNetConfig
 from synthex_perception.network.weights import load_weights
 from synthex_perception.randomization.config import RandomizationConfig
+from synthex_perception.training import run
 from synthex_perception.training.__main__ import main
 from synthex_perception.training.config import TrainingConfig
 from synthex_perception.training.data import BatchStream, load_split, make_batch
@@ -172,6 +175,53 @@ def test_an_interrupted_run_resumes_to_the_same_weights(finished, tmp_path, monk
     resumed, _ = load_weights(tmp_path / "run" / "weights.safetensors")
     for (name, a), b in zip(unbroken.state_dict().items(), resumed.state_dict().values()):
         assert torch.allclose(a, b, atol=1e-3), name
+
+
+@pytest.fixture
+def command_line(tmp_path, monkeypatch):
+    """Trains a small network from the command line, on a data set that is in memory only."""
+    monkeypatch.setattr(run, "_open", lambda folder: make_dataset())
+    monkeypatch.setattr(TrainingConfig, "from_yaml", lambda path: CONFIG)
+    handler = signal.getsignal(signal.SIGINT)  # Lightning leaves SIGINT ignored behind
+    yield lambda *options: main(["--data", str(tmp_path), "--out", str(tmp_path / "run"), "--config", "c", *options])
+    signal.signal(signal.SIGINT, handler)
+
+
+def interrupt_at(step, monkeypatch):
+    """Ctrl-C, once, in the middle of an optimiser step."""
+    original = TrainingModule.training_step
+
+    def interrupted(self, batch, batch_idx):
+        if self.global_step == step:
+            monkeypatch.setattr(TrainingModule, "training_step", original)
+            signal.raise_signal(signal.SIGINT)
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(TrainingModule, "training_step", interrupted)
+
+
+@pytest.mark.parametrize("resume", [("--resume",), ("--resume=true",)])
+def test_ctrl_c_ends_with_130_and_a_hint_that_works(command_line, tmp_path, monkeypatch, capsys, resume):
+    interrupt_at(3, monkeypatch)
+    assert command_line("--resume=false") == 130
+    told = capsys.readouterr().err
+    assert told.startswith("interrupted; go on with it by --resume (make train RESUME=true") and told.count("\n") == 1
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert command_line(*resume) == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["trained"]["steps"] == 6
+
+
+def test_ctrl_c_before_the_first_checkpoint_promises_nothing(command_line, tmp_path, monkeypatch, capsys):
+    interrupt_at(0, monkeypatch)
+    assert command_line() == 130
+    assert "no checkpoint yet" in capsys.readouterr().err
+
+
+def test_another_word_for_resume_is_refused(command_line, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        command_line("--resume=perhaps")
+    assert "perhaps" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_a_time_limit_ends_the_run_early(tmp_path):

@@ -43,6 +43,8 @@ def test_round_trip_keeps_tensors_to_half_precision_and_all_metadata(saved):
 
 def test_writing_leaves_no_partial_file(saved):
     assert [p.name for p in saved[0].parent.iterdir()] == ["small.safetensors"]
+    (saved[0].parent / "ordinary").touch()  # readable by whoever may read the user's other files, too
+    assert saved[0].stat().st_mode == (saved[0].parent / "ordinary").stat().st_mode
 
 
 def test_missing_file_says_how_to_get_one(tmp_path):
@@ -112,6 +114,26 @@ def test_another_normalisation_is_refused(tmp_path):
 def test_names_must_fit_the_network():
     with pytest.raises(ValueError, match="2 label names"):
         WeightsMetadata(SMALL, "session", ("a", "b"), SESSION_LANDMARKS, 1.68)
+
+
+@pytest.mark.parametrize("sigma", ["0.0", "-1.5", "NaN", "Infinity", '"wide"', "null"])
+def test_a_width_of_the_heatmaps_that_is_none_is_refused(tmp_path, sigma):
+    tampered(tmp_path / "w.safetensors", build_network(SMALL), heatmap_sigma_px=sigma)
+    with pytest.raises(WeightsError, match="heatmap_sigma_px must be a positive, finite number"):
+        load_weights(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
+def test_values_that_are_no_numbers_are_refused_with_their_tensor_when_read_and_when_written(tmp_path, value):
+    network = build_network(SMALL)
+    with torch.no_grad():
+        network.seg_head.bias[1] = value
+    tampered(tmp_path / "read.safetensors", network)
+    with pytest.raises(WeightsError, match="read.safetensors: 1 of 8 values of the tensor seg_head.bias are NaN"):
+        load_weights(tmp_path / "read.safetensors")
+    with pytest.raises(WeightsError, match="seg_head.bias"):
+        save_weights(tmp_path / "new" / "written.safetensors", network, METADATA)
+    assert not (tmp_path / "new").exists()
 
 
 def test_half_precision_does_not_change_what_is_seen(saved):

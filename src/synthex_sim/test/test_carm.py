@@ -86,10 +86,14 @@ def test_the_script_passes_its_way_points_and_ends_with_the_first_command(carm):
 
 
 @pytest.mark.parametrize(("change", "reason"), [
-    ({"name": None, "detektor": {}}, "unknown keys"),
-    ({"tube": {"kvp": 90}}, "tube|anode|argument"),
+    ({"name": None, "detektor": {}}, "top level: unknown keys detektor"),
+    ({"tube": {"kvp": 90}}, "tube: missing keys aluminium_mm, anode_angle_deg"),
+    ({"tube": [90]}, "tube must hold the keys"),
+    ({"exposure": {"mas": 0.5, "kvp": 90}}, "exposure: unknown keys kvp"),
+    ({"exposure": {"mas": -1}}, "exposure: mas must be positive"),
+    ({"detector": {"rows": 1536, "columns": 1536, "pixel_spacing_mm": float("nan")}}, "pixel_spacing_mm must be"),
     ({"source_to_isocenter_mm": 2000}, "between source and detector"),
-    ({"positioner": {"isocenter_height_mm": 1}}, "limits for exactly"),
+    ({"positioner": {"isocenter_height_mm": 1}}, "positioner: missing keys angular_deg"),
 ])
 def test_a_wrong_profile_is_refused_with_the_reason(tmp_path, config_folder, change, reason):
     document = yaml.safe_load((config_folder / "carm" / "cios_fusion.yaml").read_text()) | change
@@ -97,3 +101,11 @@ def test_a_wrong_profile_is_refused_with_the_reason(tmp_path, config_folder, cha
     path.write_text(yaml.safe_dump(document))
     with pytest.raises(ValueError, match=reason):
         CArm.from_yaml(path)
+
+
+def test_a_file_that_is_no_yaml_or_no_mapping_is_refused_by_name(tmp_path):
+    path = tmp_path / "carm.yaml"
+    for text, reason in (("a: [1,", "carm.yaml is not a YAML file"), ("- 1", "must hold keys and values")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=reason):
+            CArm.from_yaml(path)

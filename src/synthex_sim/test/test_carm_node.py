@@ -15,6 +15,8 @@ from sim_worlds import CONFIG
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from geometry_msgs.msg import Point, PoseStamped  # noqa: E402
 from rclpy.action import ActionClient  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
@@ -152,6 +154,17 @@ def test_acquire_brings_the_image_with_the_exposure_asked_for(session):
     assert "70 kV" in answer.exposure.spectrum
 
 
+def test_acquire_refuses_an_exposure_that_no_generator_makes_at_once_and_with_the_reason(session):
+    skipped = session.got["carm/exposure"][-1].frames_skipped
+    for kvp, mas, reason in ((500.0, 0.0, "30..150 kV"), (float("nan"), 0.0, "kV"), (0.0, -1.0, "mA s")):
+        begun = time.monotonic()
+        answer = session.call(session.acquire, Acquire.Request(kvp=kvp, mas=mas))
+        assert not answer.success and reason in answer.message
+        assert time.monotonic() - begun < 2.0
+    answer = session.call(session.acquire, Acquire.Request())
+    assert answer.success and answer.exposure.frames_skipped <= skipped + 5  # refusals are no skipped frames
+
+
 def test_set_view_moves_there_and_refuses_what_it_cannot(session):
     answer = session.call(session.set_view, SetView.Request(view="inlet"))
     assert answer.success, answer.message
@@ -184,10 +197,70 @@ def test_a_sweep_publishes_images_and_ends_where_it_should(session):
     assert feedback and 0 <= feedback[0].progress <= feedback[-1].progress <= 1
 
 
+def test_a_second_motion_is_refused_and_a_cancelled_sweep_stays_where_it_is(session):
+    sending = session.sweep.send_goal_async(
+        Sweep.Goal(end=JointState(name=["orbital"], position=[-0.3]), duration=30.0))
+    session.spin_until(sending.done)
+    refused = session.call(session.set_view, SetView.Request(view="ap"))
+    assert not refused.success and "another motion" in refused.message
+    cancelling = sending.result().cancel_goal_async()
+    session.spin_until(cancelling.done)
+    ending = sending.result().get_result_async()
+    session.spin_until(ending.done, 5.0)
+    outcome = ending.result().result
+    assert not outcome.success and outcome.message == "cancelled"
+    where = session.call(session.set_view, SetView.Request(joints=JointState()))
+    assert where.success and -0.25 < dict(zip(where.joints.name, where.joints.position, strict=True))["orbital"]
+
+
+def test_a_sweep_that_cannot_be_is_refused_before_anything_moves(session):
+    before = session.call(session.set_view, SetView.Request(joints=JointState())).joints
+    for duration, end, reason in ((0.0, 0.1, "duration"), (float("inf"), 0.1, "duration"), (1.0, 3.0, "limits")):
+        goal = Sweep.Goal(start=JointState(name=["orbital"], position=[0.3]),
+                          end=JointState(name=["orbital"], position=[end]), duration=duration)
+        sending = session.sweep.send_goal_async(goal)
+        session.spin_until(sending.done)
+        ending = sending.result().get_result_async()
+        session.spin_until(ending.done, 5.0)
+        assert not ending.result().result.success and reason in ending.result().result.message
+    after = session.call(session.set_view, SetView.Request(joints=JointState())).joints
+    assert after.position == pytest.approx(before.position)
+
+
+def test_deactivated_it_is_silent_and_activated_again_the_arm_is_where_it_was(session):
+    change = session.node.create_client(ChangeState, "carm_node/change_state")
+    assert change.wait_for_service(timeout_sec=10)
+
+    def transition(which):
+        assert session.call(change, ChangeState.Request(transition=Transition(id=which))).success
+
+    assert session.call(session.set_view, SetView.Request(view="outlet")).success
+    transition(Transition.TRANSITION_DEACTIVATE)
+    refused = session.call(session.acquire, Acquire.Request())
+    assert not refused.success and "not active" in refused.message
+    session.spin_until(lambda: True)
+    session.got["carm/image_raw"].clear()
+    end = time.monotonic() + 0.5
+    session.spin_until(lambda: time.monotonic() > end)
+    assert not session.got["carm/image_raw"]
+    transition(Transition.TRANSITION_ACTIVATE)
+    answer = session.call(session.set_view, SetView.Request(joints=JointState()))
+    angles = dict(zip(answer.joints.name, answer.joints.position, strict=True))
+    assert angles["angular"] == pytest.approx(np.deg2rad(-40.0))
+    for which in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP, Transition.TRANSITION_CONFIGURE,
+                  Transition.TRANSITION_ACTIVATE):
+        transition(which)
+    assert session.call(session.acquire, Acquire.Request()).success
+    diagnostics = session.node.get_publishers_info_by_topic("/diagnostics")
+    assert len(diagnostics) == 1
+
+
 @pytest.mark.parametrize(("parameter", "reason"), [
     ("patient:=/no/such/ct.nii.gz", "does not exist"),
     ("patient:=phantom:x", "phantom:7"),
     ("rate:=3.0", "unknown parameter rate"),
+    ("kvp:=10.0", "30..150 kV"),
+    ("device_file:=/dev/null", "must hold keys and values"),
     ("renderer:=magic", "must be one of"),
     ("script_orbital_deg:=[80.0, 170.0]", "outside its limits"),
 ])

@@ -1,9 +1,12 @@
 """Data sets: exactly repeatable, resumable, consistent with their labels, and refused where they must be."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 import yaml
+from sim_worlds import water_box
 
 from synthex_sim.carm.view import View
 from synthex_sim.dataset import generate as generation
@@ -56,7 +59,7 @@ def test_the_same_order_gives_the_same_bytes_also_after_a_kill(task, carm, tmp_p
     with pytest.raises(KeyboardInterrupt):
         generation.generate(task, XraySimulator(carm.tube), tmp_path / "killed", 9, 5, killed_at_sample_five)
     assert not (tmp_path / "killed" / MANIFEST_NAME).exists()
-    assert not list((tmp_path / "killed").glob("*.part"))
+    assert not list((tmp_path / "killed").glob(".*.tmp"))
     resumed = make(task, carm, tmp_path / "killed")
     assert [s.sha256 for s in resumed.shards] == [s.sha256 for s in whole.shards]
 
@@ -100,6 +103,25 @@ def test_a_folder_with_another_data_set_is_refused_and_left_alone(task, carm, tm
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+def test_another_device_patient_or_code_is_another_data_set(task, carm, cm_geometry, tmp_path, monkeypatch):
+    make(task, carm, tmp_path / "phantoms")
+    raw = {k: v for k, v in task.config.items() if k not in ("carm", "manipulator_device")}
+    other_arm = replace(carm, source_to_isocenter_mm=carm.source_to_isocenter_mm + 1.0)
+    with pytest.raises(ValueError, match="its config differs"):
+        make(SessionTask(raw, other_arm, cm_geometry), carm, tmp_path / "phantoms")
+
+    first, second = water_box(40), water_box(40)
+    second.hu[20, 20, 20] = 1
+    make(SessionTask(raw, carm, cm_geometry, first), carm, tmp_path / "given", count=2)
+    assert make(SessionTask(raw, carm, cm_geometry, water_box(40)), carm, tmp_path / "given", count=2).count == 2
+    with pytest.raises(ValueError, match="its config differs"):
+        make(SessionTask(raw, carm, cm_geometry, second), carm, tmp_path / "given", count=2)
+
+    monkeypatch.setattr(generation, "code_version", lambda: "0.0.1")
+    with pytest.raises(ValueError, match="its code_version differs"):
+        make(task, carm, tmp_path / "phantoms")
+
+
 def test_too_few_images_are_refused(task, carm, tmp_path):
     with pytest.raises(ValueError, match="at least 3"):
         make(task, carm, tmp_path, count=2)
@@ -119,7 +141,7 @@ def test_a_full_disk_leaves_no_half_shard(task, carm, tmp_path, monkeypatch):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
-    assert not list(tmp_path.glob("*.h5")) and not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob("*.h5")) and not list(tmp_path.glob(".*.tmp"))
     assert make(task, carm, tmp_path).count == 9
 
 

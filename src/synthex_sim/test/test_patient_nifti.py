@@ -109,6 +109,24 @@ def test_a_file_that_does_not_say_where_it_is_is_refused(tmp_path):
         load_nifti_patient(tmp_path / "ct.nii.gz", None, None)
 
 
+def test_a_file_whose_affine_is_no_number_is_refused_by_name(tmp_path):
+    for bad in (np.nan, np.inf):
+        affine = RAS_AFFINE.astype(float)
+        affine[0, 3] = bad
+        image = nibabel.Nifti1Image(ct(np.int16), None)
+        image.header["sform_code"] = 1
+        for row, key in enumerate(("srow_x", "srow_y", "srow_z")):
+            image.header[key] = affine[row]
+        nibabel.Nifti1Image(ct(np.int16), None, image.header).to_filename(tmp_path / "ct.nii")
+        with pytest.raises(ValueError, match="ct.nii has an affine that is not invertible"):
+            load_nifti_patient(tmp_path / "ct.nii", None, None)
+
+
+def test_a_scheme_without_a_label_map_is_refused():
+    with pytest.raises(ValueError, match="goes with a label map"):
+        load_patient("phantom:7", "", "totalsegmentator_v1")
+
+
 @pytest.mark.parametrize(("affine", "size", "reason"), [
     (RAS_AFFINE + np.array([[0, 0, 0, 5.0]] + [[0] * 4] * 3), (20, 24, 28), "differ by 5.0 mm"),
     (np.diag([-1.0, 1, 1, 1]) @ RAS_AFFINE, (20, 24, 28), "differ by"),
@@ -124,7 +142,8 @@ def test_a_label_map_on_another_grid_is_refused(tmp_path, affine, size, reason):
 @pytest.mark.parametrize(("source", "labels", "error", "reason"), [
     ("missing.nii.gz", "", FileNotFoundError, "does not exist"),
     ("phantom:seven", "", ValueError, "phantom:7"),
-    ("phantom:7", "labels.nii.gz", ValueError, "labels of its own"),
+    ("phantom:7", "labels.nii.gz", ValueError, "no use for the label map"),
+    ("none", "labels.nii.gz", ValueError, "no use for the label map"),
     (__file__, "", ValueError, "NIfTI"),
 ])
 def test_a_patient_that_cannot_be_understood_is_refused(source, labels, error, reason):

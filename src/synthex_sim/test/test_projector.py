@@ -1,5 +1,7 @@
 """Line integrals, displaced tissue and the detector's signal, each against a value that can be worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cm_kinematics.joint_spline import joint_angles
@@ -10,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from synthex_sim.carm.carm import TubeSettings
 from synthex_sim.carm.view import View
 from synthex_sim.xray.manipulator import manipulator
-from synthex_sim.xray.materials import BONE, NITINOL, SOFT_TISSUE, tissue_densities
+from synthex_sim.xray.materials import BONE, SOFT_TISSUE, Material, tissue_densities
 from synthex_sim.xray.polychromatic import OPEN_FIELD_COUNTS, PolychromaticRenderer
 from synthex_sim.xray.projection import Projection
 from synthex_sim.xray.projector_cpu import CpuProjector
@@ -20,16 +22,26 @@ from synthex_sim.xray.simulator import XraySimulator
 from synthex_sim.xray.spectrum import tube_spectrum
 
 K = np.array([[-1000.0, 0, 31.5], [0, 1000.0, 31.5], [0, 0, 1.0]])
+NITINOL = Material("nitinol", {"Ni": 0.558, "Ti": 0.442}, 6.45)
 
 
 def test_path_length_through_a_water_box_is_the_analytic_one():
     """240 mm of water at 1.03 g/cm^3 seen under an angle a: 24 cm / cos a. Edges are half a voxel soft."""
     patient = water_box(240, 1.0)
-    view = View.from_krt(K, np.eye(3), (0, 0, 900.0), (64, 64), 1.0)
+    view = View.from_krt(K, np.eye(3), (0, 0, 800.0), (64, 64), 1.0)
     soft = CpuProjector().project(Scene(patient), view).soft
     rows, columns = np.mgrid[20:44, 20:44]
     slant = np.sqrt(1 + ((columns - 31.5) / 1000) ** 2 + ((rows - 31.5) / 1000) ** 2)
     assert soft[20:44, 20:44] == pytest.approx(24.0 * 1.03 * slant, rel=0.003)
+
+
+def test_a_ray_ends_at_the_detector():
+    """The detector, 1000 mm from the source, cuts a box from 780 to 1020 mm: 220 mm of it are in the beam."""
+    patient = water_box(240, 1.0)
+    view = View.from_krt(K, np.eye(3), (0, 0, 900.0), (64, 64), 1.0)
+    assert view.source_to_detector_mm == 1000.0
+    soft = CpuProjector().project(Scene(patient), view).soft
+    assert soft[31:33, 31:33] == pytest.approx(22.0 * 1.03, rel=0.005)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -78,7 +90,8 @@ def test_the_lumen_of_a_tube_is_not_metal():
 
 def test_mass_of_the_manipulator_survives_projection(cm_geometry):
     """The integral of length over the detector, scaled to the object, is the solid's volume (parallel limit)."""
-    tool = manipulator(cm_geometry, joint_angles(np.full(5, 2.0), 27), np.eye(4))
+    short = replace(cm_geometry, shaft_extension_mm=0.0)  # all of it on the detector
+    tool = manipulator(short, joint_angles(np.full(5, 2.0), 27), np.eye(4))
     far = 20000.0
     k = np.array([[-far * 4, 0, 255.5], [0, far * 4, 255.5], [0, 0, 1.0]])
     view = View.from_krt(k, np.eye(3), (-10.0, -35.0, far), (512, 512), 1.0)

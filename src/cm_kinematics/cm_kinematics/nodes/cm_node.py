@@ -46,7 +46,6 @@ TABLE = (
     Parameter("device_file", str, REQUIRED, "device description, one of config/cm/*.yaml", read_only=True),
     Parameter("rate", float, 20.0, "how often the device moves and publishes", "Hz", range=(1.0, 200.0),
               read_only=True),
-    Parameter("table_frame", str, "table", "frame of the entry pose, parent of cm_base in tf", read_only=True),
     Parameter("entry_position_mm", list[float], [0.0, 0.0, 0.0],
               "shaft's proximal end at zero insertion, in the table frame", "mm", length=3, read_only=True),
     Parameter("entry_direction", list[float], [1.0, 0.0, 0.0],
@@ -71,6 +70,8 @@ TABLE = (
 _TO_SI = np.array([1e-3, 1.0, 1e-3])
 #: Longest step the device takes at once: after a stall or a jump of the clock it moves on from where it is.
 _LONGEST_STEP_S = 0.5
+#: Frame of the entry pose and of cm/shape, parent of cm_base in tf. Whoever takes cm/shape counts on it.
+_TABLE_FRAME = "table"
 _LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -90,7 +91,6 @@ class CmNode(Node):
         parameters = declare(self, TABLE)
         self._geometry: CmGeometry = load_geometry(parameters["device_file"])
         actuation = load_actuation(parameters["device_file"])
-        self._table_frame = parameters["table_frame"]
         self._entry = entry_pose(parameters["entry_position_mm"], parameters["entry_direction"],
                                  parameters["entry_hinge"])
         self._device = CmDevice(actuation, *_start_and_script(parameters, actuation))
@@ -175,7 +175,7 @@ class CmNode(Node):
         self._joint_states.publish(joint_state_message(stamp, self._hinge_names, angles))
         self._shape.publish(self._shape_message(stamp, angles, base))
         self._measured_cp.publish(_pose_stamped(stamp, "cm_base", tip))
-        self._transforms.send(stamp, (self._table_frame, "cm_base", base), ("cm_base", "cm_tip", tip))
+        self._transforms.send(stamp, (_TABLE_FRAME, "cm_base", base), ("cm_base", "cm_tip", tip))
         self._publish_state(stamp)
         self._work.add(time.perf_counter() - started)
 
@@ -187,7 +187,7 @@ class CmNode(Node):
         message = CmShape(device=self._geometry.name, segments=pose_messages(poses), arc_length=self._arc_length,
                           joint_angles=angles.tolist(), base=point_message(start[:3]), tip=point_message(end[:3]))
         message.header.stamp = stamp
-        message.header.frame_id = self._table_frame
+        message.header.frame_id = _TABLE_FRAME
         return message
 
     def _publish_state(self, stamp: TimeMessage) -> None:

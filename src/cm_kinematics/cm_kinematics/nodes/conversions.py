@@ -28,12 +28,9 @@ def to_millimetres(length_m: ArrayLike) -> np.ndarray | float:
 
 def rigid_to_metres(transform_mm: ArrayLike) -> np.ndarray:
     """(..., 4, 4) rigid transforms with their translation in metres instead of millimetres."""
-    return _scaled(transform_mm, 1 / MM_PER_M)
-
-
-def rigid_to_millimetres(transform_m: ArrayLike) -> np.ndarray:
-    """(..., 4, 4) rigid transforms with their translation in millimetres instead of metres."""
-    return _scaled(transform_m, MM_PER_M)
+    transform = np.array(transform_mm, dtype=np.float64)
+    transform[..., :3, 3] = to_metres(transform[..., :3, 3])
+    return transform
 
 
 # -- points and poses -------------------------------------------------------------------------------------------------
@@ -43,8 +40,8 @@ def point_message(point_mm: ArrayLike) -> Point:
     return Point(x=x, y=y, z=z)
 
 
-def point_mm(message: Point | Vector3) -> np.ndarray:
-    """A Point or Vector3 in metres as (3,) float64 millimetres."""
+def point_mm(message: Point) -> np.ndarray:
+    """A Point in metres as (3,) float64 millimetres."""
     return to_millimetres([message.x, message.y, message.z])
 
 
@@ -68,7 +65,16 @@ def pose_mm(message: Pose) -> np.ndarray:
     Raises:
         ValueError: the quaternion is zero or a number is not finite.
     """
-    return _rigid(message.orientation, message.position)
+    orientation = message.orientation
+    quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
+    transform = np.eye(4)
+    transform[:3, 3] = point_mm(message.position)
+    if not np.isfinite(quaternion).all() or not np.isfinite(transform).all():
+        raise ValueError("the pose holds a number that is not finite")
+    if np.linalg.norm(quaternion) < 1e-6:
+        raise ValueError("the pose's quaternion is zero; an identity rotation is (0, 0, 0, 1)")
+    transform[:3, :3] = Rotation.from_quat(quaternion).as_matrix()
+    return transform
 
 
 def transform_message(transform_mm: ArrayLike) -> Transform:
@@ -76,11 +82,6 @@ def transform_message(transform_mm: ArrayLike) -> Transform:
     pose = pose_message(transform_mm)
     return Transform(translation=Vector3(x=pose.position.x, y=pose.position.y, z=pose.position.z),
                      rotation=pose.orientation)
-
-
-def transform_mm(message: Transform) -> np.ndarray:
-    """A Transform in metres as a (4, 4) float64 rigid transform in millimetres. Errors as ``pose_mm``."""
-    return _rigid(message.rotation, message.translation)
 
 
 # -- time -------------------------------------------------------------------------------------------------------------
@@ -93,11 +94,6 @@ def stamp_message(nanoseconds: int) -> TimeMessage:
     """Integer nanoseconds as a stamp; the inverse of ``stamp_ns``."""
     seconds, rest = divmod(int(nanoseconds), NS_PER_S)
     return TimeMessage(sec=seconds, nanosec=rest)
-
-
-def seconds_between(earlier: TimeMessage, later: TimeMessage) -> float:
-    """later - earlier in seconds; subtracted as integers, so exact to the nanosecond."""
-    return (stamp_ns(later) - stamp_ns(earlier)) / NS_PER_S
 
 
 # -- joint states -----------------------------------------------------------------------------------------------------
@@ -138,21 +134,3 @@ def joint_positions(message: JointState, names: Sequence[str]) -> np.ndarray:
         if not np.isfinite(value):
             raise ValueError(f"position of {name} must be finite, got {value}")
     return positions
-
-
-def _scaled(transform: ArrayLike, factor: float) -> np.ndarray:
-    scaled = np.array(transform, dtype=np.float64)
-    scaled[..., :3, 3] *= factor
-    return scaled
-
-
-def _rigid(orientation: Quaternion, position: Point | Vector3) -> np.ndarray:
-    quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
-    transform = np.eye(4)
-    transform[:3, 3] = point_mm(position)
-    if not np.isfinite(quaternion).all() or not np.isfinite(transform).all():
-        raise ValueError("the pose holds a number that is not finite")
-    if np.linalg.norm(quaternion) < 1e-6:
-        raise ValueError("the pose's quaternion is zero; an identity rotation is (0, 0, 0, 1)")
-    transform[:3, :3] = Rotation.from_quat(quaternion).as_matrix()
-    return transform

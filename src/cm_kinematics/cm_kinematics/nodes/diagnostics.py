@@ -87,6 +87,11 @@ class Diagnostics:
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
 
+    def destroy(self) -> None:
+        """Take timer and publisher from the node, as a lifecycle node does when it cleans up."""
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_publisher(self._publisher)
+
     def _message(self, task: str, status: Status) -> DiagnosticStatus:
         return DiagnosticStatus(
             level=bytes([status.level]),

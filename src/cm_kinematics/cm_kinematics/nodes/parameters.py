@@ -245,5 +245,6 @@ def _allowed(row: Parameter) -> str:
     if row.choices:
         return ", ".join(map(str, row.choices))
     entries = f"{row.length} entries" if row.length is not None else ""
-    bounds = f"{row.range[0]:g} to {row.range[1]:g}" if row.range is not None else ""
+    # All digits: "9.0072e+15" would be no bound of an integer that anybody could type.
+    bounds = f"{row.range[0]:.16g} to {row.range[1]:.16g}" if row.range is not None else ""
     return ", ".join(part for part in (entries, bounds) if part)

@@ -21,8 +21,6 @@ try:
 except ImportError:  # no full ROS 2 installation
     TFMessage = None
 
-AVAILABLE = TFMessage is not None
-
 
 class TransformPublisher:
     """Publishes the transforms that one node owns; does nothing where tf2_msgs is missing.
@@ -33,6 +31,7 @@ class TransformPublisher:
     """
 
     def __init__(self, node: Node, message_type: Any = TFMessage) -> None:
+        self._node = node
         self._type = message_type
         self._static: dict[str, TransformStamped] = {}
         if message_type is None:
@@ -58,6 +57,12 @@ class TransformPublisher:
             return
         self._static.update({row[1]: _stamped(stamp, *row) for row in transforms})
         self._latched.publish(self._type(transforms=list(self._static.values())))
+
+    def destroy(self) -> None:
+        """Take both publishers from the node, as a lifecycle node does when it cleans up."""
+        if self._type is not None:
+            self._node.destroy_publisher(self._moving)
+            self._node.destroy_publisher(self._latched)
 
 
 def _stamped(stamp: TimeMessage, parent: str, child: str, transform_mm: ArrayLike) -> TransformStamped:

@@ -1,6 +1,6 @@
 """replay_node: plays a recorded session's X-ray images to perception again, with the stamps and the timing they had.
 
-It ends by itself. Its exit code is 0 if perception answered at least one image, 1 with one line on stderr if not.
+Meanwhile /clock tells the time of the recording, for nodes that run with use_sim_time. It ends by itself. Its exit code is 0 if perception answered at least one image, 1 with one line on stderr if not.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from cm_kinematics.nodes.conversions import stamp_message
 from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
 from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -20,6 +21,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rosbags.interfaces import Connection
+from rosgraph_msgs.msg import Clock
 
 from .. import DISCLAIMER
 from ..recording.bag_reader import BagError, Recorded, SessionBag, stamp_of
@@ -29,6 +31,8 @@ from .raw_topics import from_bag_qos, message_class
 
 NAME = "replay_node"
 DEPTH = 5
+#: /clock messages per second of wall time, as many as `ros2 bag play --clock` sends.
+CLOCK_HZ = 40.0
 
 PARAMETERS = (
     Parameter("bag", str, REQUIRED, "run folder, bag folder or .mcap file", read_only=True),
@@ -84,6 +88,8 @@ class ReplayNode(Node):
             for name, source in self._sources.items()
             if source is not None
         }
+        # One time for the whole system whatever the namespace, hence the absolute name.
+        self._clock_out = self.create_publisher(Clock, "/clock", QoSProfile(depth=1))
         self._answers = self.create_subscription(
             message_class("synthex_msgs/msg/CmDetection"), CM, self._take, QoSProfile(depth=100), raw=True
         )
@@ -124,12 +130,11 @@ class ReplayNode(Node):
         self._await_perception(executor)
         total = self._sources[IMAGE].msgcount
         self.terminal.say(f"playing {total} images of {self.bag.path} at {self._values['rate']:g} x; {DISCLAIMER}")
-        started_s = time.monotonic()
-        first_ns: int | None = None
+        begun: tuple[float, int] | None = None
         images = 0
         for message in self.bag.messages(self._publishers_by_name):
-            first_ns = message.received_ns if first_ns is None else first_ns
-            self._spin_until(executor, started_s + (message.received_ns - first_ns) * 1e-9 / self._values["rate"])
+            begun = begun or (time.monotonic(), message.received_ns)
+            self._run_clock_to(executor, message.received_ns, *begun)
             self._publish(message)
             if message.topic == IMAGE:
                 images += 1
@@ -173,9 +178,25 @@ class ReplayNode(Node):
                 return
             executor.spin_once(timeout_sec=0.1)
 
-    def _spin_until(self, executor: SingleThreadedExecutor, moment_s: float) -> None:
-        """Take answers until a moment of ``time.monotonic``; at least those that are there."""
+    def _run_clock_to(self, executor: SingleThreadedExecutor, moment_ns: int, begun_s: float, begun_ns: int) -> None:
+        """Publish the recording's time until it reaches a moment; take answers meanwhile, at least those that are there.
+
+        Args:
+            moment_ns: of the recording.
+            begun_s, begun_ns: ``time.monotonic`` and the recording's time at the beginning.
+        """
         executor.spin_once(timeout_sec=0.0)
+        while True:
+            now_ns = begun_ns + int((time.monotonic() - begun_s) * 1e9 * self._values["rate"])
+            shown_ns = min(now_ns, moment_ns)
+            self._clock_out.publish(Clock(clock=stamp_message(shown_ns)))
+            if now_ns >= moment_ns:
+                return
+            left_s = (moment_ns - now_ns) * 1e-9 / self._values["rate"]
+            executor.spin_once(timeout_sec=min(left_s, 1.0 / CLOCK_HZ))
+
+    def _spin_until(self, executor: SingleThreadedExecutor, moment_s: float) -> None:
+        """Take answers until a moment of ``time.monotonic``."""
         while (left_s := moment_s - time.monotonic()) > 0:
             executor.spin_once(timeout_sec=min(left_s, 0.1))
 

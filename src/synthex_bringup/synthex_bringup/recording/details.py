@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .files import RECORDING, write_whole
+from synthex_sim.whole_files import write_whole
+
+from .files import RECORDING
 
 
 @dataclass(frozen=True)

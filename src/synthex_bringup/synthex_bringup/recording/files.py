@@ -1,4 +1,4 @@
-"""Run folders: chosen, checked before anything starts, filled with whole files only, linked as the newest."""
+"""Run folders: chosen, checked before anything starts, linked as the newest."""
 
 from __future__ import annotations
 
@@ -74,22 +74,6 @@ def _prove_writable(folder: Path) -> None:
     finally:
         with suppress(OSError):
             probe.unlink()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it exists complete or not at all (temporary name, then rename).
-
-    Raises:
-        OSError: it could not be written; nothing is left of the attempt, an older file is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def link_latest(run: Path) -> Path | None:

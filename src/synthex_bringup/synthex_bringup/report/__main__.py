@@ -16,7 +16,7 @@ from ..recording.bag_reader import BagError
 from ..recording.files import BAG, REPORT
 from ..recording.repair import UnrepairableBagError, repair_bag
 from .summary import summary_table
-from .write import write_report
+from .write import write_picture, write_report
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -26,21 +26,24 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--repair", action="store_true", help="first close a bag whose recorder was killed: cut its torn end off"
     )
+    parser.add_argument("--picture", type=Path, help="also write a PNG of four of its frames here")
     options = parser.parse_args(args)
     try:
-        return _report(options.run, options.repair)
+        return _report(options.run, options.repair, options.picture)
     except (BagError, UnrepairableBagError, ValueError, OSError) as error:
         print(f"session_report: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
 
 
-def _report(run: Path, repair: bool) -> int:
+def _report(run: Path, repair: bool, picture: Path | None) -> int:
     if not run.is_dir():
         raise BagError(f"{run} is no run folder: it does not exist or is a file")
     if repair:
         repaired = repair_bag(run / BAG)
         print(f"bag closed: {sum(repaired.messages.values())} messages kept, {repaired.dropped_bytes} bytes cut off")
     session = write_report(run)
+    if picture is not None:
+        write_picture(run, picture)
     console = Console(highlight=False)
     console.print(summary_table(session))
     console.print(f"report: {run / REPORT}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,14 +18,19 @@ class Point:
     """A named point in one image.
 
     Attributes:
-        x: column, pixels.
-        y: row, pixels.
+        x: column, pixels; NaN where there is none.
+        y: row, pixels; NaN where there is none.
         visible: true points: inside the image; found ones: confident enough to be used.
     """
 
     x: float
     y: float
     visible: bool
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has a place, inside the image or outside."""
+        return math.isfinite(self.x) and math.isfinite(self.y)
 
 
 @dataclass(frozen=True)

@@ -127,8 +127,8 @@ def cm_dice(frame: Frame) -> float | None:
 
 def hip_errors_px(frame: Frame) -> list[float]:
     """Distances of the hip landmarks that are inside the image and were found, pixels."""
-    found, true = frame.landmarks or {}, frame.true_landmarks or {}
-    errors = [distance_px(found.get(name), true[name]) for name in true if name not in MANIPULATOR_LANDMARKS]
+    found = frame.landmarks or {}
+    errors = [distance_px(found.get(name), true) for name, true in true_hip_points(frame).items()]
     return [error for error in errors if error is not None]
 
 
@@ -137,22 +137,30 @@ def tip_error_px(frame: Frame) -> float | None:
     return distance_px(frame.cm.tip, frame.true_cm.tip) if frame.cm and frame.true_cm else None
 
 
+def true_hip_points(frame: Frame) -> dict[str, Point]:
+    """The hip landmarks whose true place is known, inside the image or outside, by name."""
+    points = frame.true_landmarks or {}
+    return {name: point for name, point in points.items() if name not in MANIPULATOR_LANDMARKS and point.exists}
+
+
 def hip_accuracy(answered: Sequence[Frame]) -> HipAccuracy | None:
-    """The hip over answered frames; None where none of them has ground truth."""
+    """The hip over answered frames; None where none of them has ground truth of it.
+
+    A CT comes without landmarks, and without bones where no label map was given. Its anatomy is in the images all the
+    same: what was found there is neither right nor wrong.
+    """
     known = [frame for frame in answered if frame.dice is not None or frame.true_landmarks is not None]
-    if not known:
-        return None
     structures = sorted({name for f in known for name in f.dice or {}} - {MANIPULATOR_NAME}, key=_label_order)
-    names = [
-        n for n in dict.fromkeys(n for f in known for n in f.true_landmarks or {}) if n not in MANIPULATOR_LANDMARKS
-    ]
+    names = list(dict.fromkeys(name for frame in known for name in true_hip_points(frame)))
+    if not structures and not names:
+        return None
     by_structure = {name: _structure(known, name) for name in structures}
     return HipAccuracy(
         frames=len(known),
         dice=mean_or_none(one.dice for one in by_structure.values() if one.dice is not None),
         structures=by_structure,
-        landmarks=_landmark_accuracy(known, names),
-        landmarks_by_name={name: _landmark_accuracy(known, [name]) for name in names},
+        landmarks=_hip_points_accuracy(known, names),
+        landmarks_by_name={name: _hip_points_accuracy(known, [name]) for name in names},
     )
 
 
@@ -207,18 +215,17 @@ def _structure(frames: Iterable[Frame], name: str) -> StructureDice:
     return StructureDice(mean_or_none(values), len(values))
 
 
-def _landmark_accuracy(frames: Sequence[Frame], names: Sequence[str]) -> LandmarkAccuracy:
+def _hip_points_accuracy(frames: Sequence[Frame], names: Sequence[str]) -> LandmarkAccuracy:
     return _accuracy_of(
-        (frame, frame.true_landmarks[name], (frame.landmarks or {}).get(name))
+        (frame, true, (frame.landmarks or {}).get(name))
         for frame in frames
-        if frame.true_landmarks is not None
-        for name in names
-        if name in frame.true_landmarks
+        for name, true in true_hip_points(frame).items()
+        if name in names
     )
 
 
 def _accuracy_of(pairs: Iterable[tuple[Frame, Point, Point | None]]) -> LandmarkAccuracy:
-    """Of (frame, true point, found point)."""
+    """Of (frame, true point, found point); a true point without a place is known to be absent."""
     pairs = list(pairs)
     in_image = sum(1 for _, true, _ in pairs if true.visible)
     activated = sum(1 for _, true, found in pairs if true.visible and _is_visible(found))

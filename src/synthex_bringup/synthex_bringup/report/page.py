@@ -11,10 +11,10 @@ from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR, MANIPULATOR_LANDMARKS
 from .analysis import answer_latency_ms, cm_dice, hip_dice, hip_errors_px, tip_error_px
 from .charts import Level, Series, line_chart
 from .frames import SessionFrames
-from .pictures import LABEL_COLOURS, UNKNOWN_COLOUR, FramePicture
-from .session import ErrorStatistics, LandmarkAccuracy, PointError, Session
+from .pictures import LABEL_COLOURS, UNKNOWN_COLOUR, FramePicture, data_uri
+from .session import ErrorStatistics, HipAccuracy, LandmarkAccuracy, PointError, Session
+from .summary import NO_BONE, NO_TRUTH, NOTHING
 
-NOTHING = "–"
 _BLUE, _ORANGE, _PINK, _GREY = "#0b5cad", "#c77700", "#c2185b", "#5b6675"
 
 
@@ -96,19 +96,9 @@ def _key_figures(session: Session) -> str:
         ),
     ]
     if session.hip is not None:
-        error = session.hip.landmarks.error
-        cards += [
-            _card(
-                "Hip anatomy, Dice",
-                _number(session.hip.dice, 2, fixed=True),
-                f"{len(session.hip.structures)} structures, {session.hip.frames} frames",
-            ),
-            _card(
-                "Hip landmarks, median error",
-                _detector_mm(error),
-                f"{_other_units(error)}{_percent(session.hip.landmarks.activation_rate)} of those in view found",
-            ),
-        ]
+        cards += _hip_cards(session.hip)
+    elif session.cm is not None:
+        cards.append(_card("Hip anatomy", NOTHING, NO_TRUTH))
     if session.cm is not None:
         tip, found = session.cm.tip.error, session.cm.tip
         cards += [
@@ -130,19 +120,29 @@ def _key_figures(session: Session) -> str:
     return f'<div class="cards">{"".join(cards)}</div>{note}'
 
 
+def _hip_cards(hip: HipAccuracy) -> list[str]:
+    error = hip.landmarks.error
+    bones = f"{len(hip.structures)} structures, {hip.frames} frames" if hip.structures else NO_BONE
+    found = f"{_other_units(error)}{_percent(hip.landmarks.activation_rate)} of those in view found"
+    return [
+        _card("Hip anatomy, Dice", _number(hip.dice, 2, fixed=True), bones),
+        _card("Hip landmarks, median error", _detector_mm(error), found if hip.landmarks_by_name else NO_TRUTH),
+    ]
+
+
 def _pictures(session: Session, read: SessionFrames, pictures: Sequence[FramePicture]) -> str:
     if not pictures:
         return "<h2>Frames</h2><p>No image was recorded.</p>"
     first = read.frames[0].stamp_ns
     figures = []
     for one in pictures:
-        views = [("ground truth", one.truth), ("network", one.network)]
-        if one.truth is None and not read.answered(one.frame):
-            views = [("image only: not answered", one.network)]
-        shown = [(tag, uri) for tag, uri in views if uri is not None]
+        drawn = [("ground truth", one.truth), ("network", one.network)]
+        shown = [(tag, picture) for tag, picture in drawn if picture is not None]
+        shown = shown or [("image only: not answered", one.radiograph)]
         cells = "".join(
-            f'<div><img src="{uri}" alt="frame {one.index + 1}, {tag}"><span class="tag">{tag}</span></div>'
-            for tag, uri in shown
+            f'<div><img src="{data_uri(picture)}" alt="frame {one.index + 1}, {tag}">'
+            f'<span class="tag">{tag}</span></div>'
+            for tag, picture in shown
         )
         kind = "pair" if len(shown) > 1 else "pair single"
         figures.append(
@@ -235,10 +235,12 @@ def _over_time(session: Session, read: SessionFrames) -> str:
 
 def _accuracy(session: Session) -> str:
     tables = []
+    bones = session.hip.structures if session.hip is not None else {}
+    hip_points = session.hip.landmarks_by_name if session.hip is not None else {}
     if session.hip is not None or session.cm is not None:
         rows = [
             [_swatch(name) + _text(_words(name)), _number(one.dice, 3, fixed=True), str(one.frames)]
-            for name, one in (session.hip.structures if session.hip is not None else {}).items()
+            for name, one in bones.items()
         ]
         if session.cm is not None:
             manipulator = LABEL_NAMES[MANIPULATOR]
@@ -253,8 +255,7 @@ def _accuracy(session: Session) -> str:
     points: dict[str, LandmarkAccuracy] = {}
     if session.cm is not None:
         points |= dict(zip(MANIPULATOR_LANDMARKS, (session.cm.base, session.cm.tip), strict=True))
-    if session.hip is not None:
-        points |= session.hip.landmarks_by_name
+    points |= hip_points
     seen = {name: one for name, one in points.items() if one.in_image or one.false_activations}
     if seen:
         rows = [
@@ -267,12 +268,14 @@ def _accuracy(session: Session) -> str:
         tables.append("<h3>Points, median error</h3>" + _table(heads, rows, 1) + note)
     if not tables:
         return ""
+    unknown = [what for what, truth in (("bones", bones), ("hip landmarks", hip_points)) if not truth]
+    missing = f'<p class="note">The ground truth holds no {" and no ".join(unknown)}.</p>' if unknown else ""
     return (
         "<h2>Accuracy</h2>"
         '<p class="note">Against the simulation\'s own ground truth. Errors are image distances of points that the '
         "network marked visible: pixels × pixel spacing gives mm at the detector, × SAD/SDD mm at the isocentre. "
-        "“False” counts points marked visible that lie outside the image.</p>"
-        f'<div class="columns">{"".join(f"<div>{table}</div>" for table in tables)}</div>'
+        "“False” counts points marked visible that lie outside the image or are not there.</p>"
+        f'{missing}<div class="columns">{"".join(f"<div>{table}</div>" for table in tables)}</div>'
     )
 
 

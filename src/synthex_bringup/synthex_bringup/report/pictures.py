@@ -30,19 +30,21 @@ _TEXT_SCALE = 0.7
 
 @dataclass(frozen=True)
 class FramePicture:
-    """One frame drawn twice.
+    """One frame drawn: pictures of one size, (rows, columns, 3) uint8, red first.
 
     Attributes:
         index: position of the frame among the session's frames, from 0.
         frame: the frame.
-        truth: JPEG as data URI; None without ground truth.
-        network: JPEG as data URI; None where the frame was not answered.
+        radiograph: the image alone, bone bright.
+        truth: with the ground truth; None where the bag holds none.
+        network: with what perception says; None where the frame was not answered.
     """
 
     index: int
     frame: Frame
-    truth: str | None
-    network: str | None
+    radiograph: np.ndarray
+    truth: np.ndarray | None
+    network: np.ndarray | None
 
 
 def choose_frames(read: SessionFrames, count: int = 8) -> list[int]:
@@ -113,19 +115,38 @@ def data_uri(picture: np.ndarray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
+def sheet(pictures: Sequence[FramePicture], side_px: int = 320) -> np.ndarray:
+    """One picture of several frames: a column for each; radiograph, ground truth and network from top to bottom.
+
+    Args:
+        pictures: frames of one size, each with ground truth and answered.
+        side_px: columns of pixels for each.
+
+    Returns:
+        (rows', columns', 3) uint8, red first.
+
+    Raises:
+        ValueError: there is no frame, or one lacks ground truth or an answer.
+    """
+    columns = [(one.radiograph, one.truth, one.network) for one in pictures]
+    if not columns or any(picture is None for column in columns for picture in column):
+        raise ValueError("a sheet needs frames that have ground truth and were answered by perception")
+    height = round(side_px * columns[0][0].shape[0] / columns[0][0].shape[1])
+    small = [[cv2.resize(p, (side_px, height), interpolation=cv2.INTER_AREA) for p in column] for column in columns]
+    return np.hstack([np.vstack(column) for column in small])
+
+
 def _draw(index: int, read: SessionFrames, pixels: dict[str, np.ndarray]) -> FramePicture:
     frame = read.frames[index]
     grey = log_display(pixels[IMAGE])
     truth = network = None
     if TRUE_MASK in pixels or frame.true_landmarks is not None:
         points = _with_manipulator(frame.true_landmarks, frame.true_cm)
-        truth = data_uri(overlay(grey, pixels.get(TRUE_MASK), read.true_names, points, tint=0.0))
+        truth = overlay(grey, pixels.get(TRUE_MASK), read.true_names, points, tint=0.0)
     if read.answered(frame):
         points = _with_manipulator(frame.landmarks, frame.cm)
-        network = data_uri(overlay(grey, pixels.get(MASK), read.names, points, tint=0.22))
-    if truth is None and network is None:
-        network = data_uri(overlay(grey, None, read.names, {}, tint=0.0))
-    return FramePicture(index, frame, truth, network)
+        network = overlay(grey, pixels.get(MASK), read.names, points, tint=0.22)
+    return FramePicture(index, frame, overlay(grey, None, {}, {}, tint=0.0), truth, network)
 
 
 def _with_manipulator(landmarks: dict[str, Point] | None, manipulator) -> dict[str, Point]:

@@ -110,7 +110,7 @@ class LandmarkAccuracy:
         activation_rate: share of the landmarks inside the image that perception marked visible; null where none is.
         in_image: landmarks inside the image, summed over frames.
         activated: of these, those that perception marked visible.
-        false_activations: landmarks marked visible that lie outside the image.
+        false_activations: landmarks marked visible that are known to lie outside the image or not to be there.
     """
 
     error: PointError
@@ -127,9 +127,10 @@ class HipAccuracy:
     Attributes:
         frames: answered frames that have ground truth.
         dice: mean over the structures of their means (as in the networks' evaluation); null where there is none.
-        structures: by name, each over the frames it is present in.
-        landmarks: all hip landmarks together.
-        landmarks_by_name: each alone.
+        structures: by name, each over the frames it is present in; empty where no true mask holds a bone.
+        landmarks: all hip landmarks together; counts 0 and the rest null where the place of none is known.
+        landmarks_by_name: each alone, over the frames in which its true place is known, inside the image or outside;
+            without those whose place never is (a CT has no landmarks).
     """
 
     frames: int
@@ -215,8 +216,8 @@ class Session:
         detections: perception's answers.
         latency_ms: by stage: render, stamp_to_image, publish_to_detection, end_to_end.
         latency_clock: what these are differences of.
-        hip: null where no answered frame has ground truth.
-        cm: as hip.
+        hip: null where the true masks of answered frames hold no bone and the place of no hip landmark is known.
+        cm: null where no answered frame has ground truth of the manipulator.
         exposure: null where exposures were not recorded.
         messages: messages in the bag by topic.
         messages_lost: messages by topic that were received and not written.

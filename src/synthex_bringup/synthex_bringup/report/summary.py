@@ -5,9 +5,11 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from .session import PointError, Session
+from .session import LandmarkAccuracy, Session
 
 NOTHING = "–"
+NO_TRUTH = "no ground truth"
+NO_BONE = "no bone in the ground truth"
 
 
 def summary_table(session: Session) -> Table:
@@ -38,14 +40,17 @@ def summary_rows(session: Session) -> list[tuple[str, str]]:
         if times.p50 is not None:
             rows.append((name, f"{times.p50:.0f} ms median, 95 % within {times.p95:.0f} ms"))
     if session.hip is not None:
-        rows.append(("hip Dice", _dice(session.hip.dice)))
-        rows.append(("hip landmarks", _error(session.hip.landmarks.error)))
+        hip = session.hip
+        rows.append(("hip Dice", _dice(hip.dice) if hip.structures else NO_BONE))
+        rows.append(("hip landmarks", _error(hip.landmarks) if hip.landmarks_by_name else NO_TRUTH))
+    elif session.cm is not None:
+        rows.append(("hip", NO_TRUTH))
     if session.cm is not None:
         false = f", {session.cm.false_detections} false" if session.cm.false_detections else ""
         rows.append(("manipulator Dice", f"{_dice(session.cm.dice)}{false}"))
-        rows.append(("manipulator tip", _error(session.cm.tip.error)))
+        rows.append(("manipulator tip", _error(session.cm.tip)))
     if session.hip is None and session.cm is None:
-        rows.append(("accuracy", "no ground truth in the bag"))
+        rows.append(("accuracy", f"{NO_TRUTH} in the bag"))
     lost = sum(session.messages_lost.values())
     rows.append(("messages", f"{sum(session.messages.values())}" + (f", {lost} lost" if lost else "")))
     return rows
@@ -55,9 +60,10 @@ def _dice(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.3f}"
 
 
-def _error(error: PointError) -> str:
+def _error(points: LandmarkAccuracy) -> str:
+    error = points.error
     if error.px.p50 is None:
-        return "never found in view"
+        return "never found in view" if points.in_image else "never in view"
     text = f"{error.px.p50:.1f} px median"
     if error.detector_mm.p50 is not None and error.isocenter_mm.p50 is not None:
         text += f" ({error.detector_mm.p50:.1f} mm at the detector, {error.isocenter_mm.p50:.1f} mm at the isocentre)"

@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     from synthex_perception.evaluation.run import evaluate_weights
-    from synthex_perception.evaluation.table import number, tables
+    from synthex_perception.evaluation.table import dice_words, tables
     from synthex_perception.inference.postprocess import PostprocessConfig
     from synthex_sim.dataset.reader import open_dataset
 
@@ -39,8 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     for table in tables(summary):
         console.print(table)
     console.print(
-        f"{summary['images']} images: hip Dice {number(summary['hip_dice'], 3)}, manipulator Dice "
-        f"{number(summary.get('cm_dice'), 3)}, {summary['predict_ms']['p50']:.0f} ms an image; "
+        f"{summary['images']} images: {dice_words('hip', summary['hip_dice'])}, "
+        f"{dice_words('manipulator', summary.get('cm_dice'))}, {summary['predict_ms']['p50']:.0f} ms an image; "
         f"{options.out}/metrics.json"
     )
     return 0

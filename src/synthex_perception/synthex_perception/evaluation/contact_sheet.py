@@ -10,6 +10,7 @@ import numpy as np
 from synthex_perception.evaluation.metrics import Truth
 from synthex_perception.inference.detections import Detections
 from synthex_perception.inference.overlay import draw_overlay
+from synthex_sim.whole_files import write_whole
 
 
 def contact_sheet(
@@ -33,5 +34,7 @@ def contact_sheet(
     while len(tiles) % pairs_per_row:
         tiles.append(np.full_like(tiles[0], 255))
     lines = [np.hstack(tiles[i : i + pairs_per_row]) for i in range(0, len(tiles), pairs_per_row)]
-    if not cv2.imwrite(str(path), cv2.cvtColor(np.vstack(lines), cv2.COLOR_RGB2BGR)):
-        raise OSError(f"cannot write {path}")
+    ok, encoded = cv2.imencode(".png", cv2.cvtColor(np.vstack(lines), cv2.COLOR_RGB2BGR))
+    if not ok:
+        raise RuntimeError("OpenCV could not encode the contact sheet as PNG")
+    write_whole(path, encoded.tobytes())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synthex_perception.inference.detections import Detections
-from synthex_sim.anatomy import BONE_LABELS, MANIPULATOR
+from synthex_sim.anatomy import BONE_LABELS, MANIPULATOR, MANIPULATOR_LANDMARKS
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +16,8 @@ class Truth:
 
     Attributes:
         mask: (R, C) uint8 label ids.
-        landmarks: (L, 2) float (column, row); NaN where there is none.
+        landmarks: (L, 2) float (column, row); NaN where there is none: no manipulator in the scene, or a patient whose
+            anatomical landmarks nobody marked.
         visible: (L,) bool, in the image.
         pixel_spacing_mm: on the detector.
         isocentre_scale: SAD / SDD, detector millimetres -> millimetres at the isocentre.
@@ -54,6 +55,7 @@ class Evaluation:
     _absent: dict[int, list[bool]] = field(default_factory=dict)
     _errors: list[np.ndarray] = field(default_factory=list)
     _scales: list[tuple[float, float]] = field(default_factory=list)
+    _known: list[np.ndarray] = field(default_factory=list)
     _seen: list[np.ndarray] = field(default_factory=list)
     _active: list[np.ndarray] = field(default_factory=list)
 
@@ -67,6 +69,10 @@ class Evaluation:
                 self._absent.setdefault(label, []).append(bool(said.any()))
         self._errors.append(np.linalg.norm(found.landmarks - truth.landmarks, axis=1))
         self._scales.append((truth.pixel_spacing_mm, truth.isocentre_scale))
+        # A patient has its anatomy, marked or not: without a true pixel nothing can be said about what was found.
+        # The manipulator is known to be absent then.
+        manipulators = np.array([name in MANIPULATOR_LANDMARKS for name in self.landmark_names])
+        self._known.append(np.isfinite(truth.landmarks).all(axis=1) | manipulators)
         self._seen.append(np.asarray(truth.visible, dtype=bool))
         self._active.append(np.asarray(found.visible, dtype=bool))
 
@@ -75,8 +81,8 @@ class Evaluation:
         structures = {self.label_names[label]: self._structure(label) for label in range(1, len(self.label_names))}
         bones = [structures[self.label_names[k]]["dice"] for k in BONE_LABELS if k < len(self.label_names)]
         bones = [value for value in bones if value is not None]
-        hip = [i for i, name in enumerate(self.landmark_names) if not name.startswith("CM-")]
-        tool = [i for i, name in enumerate(self.landmark_names) if name.startswith("CM-")]
+        hip = [i for i, name in enumerate(self.landmark_names) if name not in MANIPULATOR_LANDMARKS]
+        tool = [i for i, name in enumerate(self.landmark_names) if name in MANIPULATOR_LANDMARKS]
         result = {
             "images": len(self._errors),
             "hip_dice": float(np.mean(bones)) if bones else None,
@@ -102,18 +108,20 @@ class Evaluation:
         }
 
     def _landmarks(self, indices: list[int]) -> dict:
-        """Errors over landmarks that are in the image and were reported; activation over all that are in the image."""
+        """Errors over landmarks that are in the image and were reported; activation over all that are in the image;
+        false activation over all that are known not to be."""
         if not self._errors or not indices:
-            return {"visible": 0, "activated": 0, "activation": None}
+            return {"visible": 0, "activated": 0, "activation": None, "false_activation": None}
         pixels = np.stack(self._errors)[:, indices]
         seen, active = np.stack(self._seen)[:, indices], np.stack(self._active)[:, indices]
         spacing, scale = (np.array(column)[:, None] for column in zip(*self._scales))
+        absent = np.stack(self._known)[:, indices] & ~seen
         counted = seen & active & np.isfinite(pixels)
         result = {
             "visible": int(seen.sum()),
             "activated": int(counted.sum()),
             "activation": float(counted.sum() / seen.sum()) if seen.any() else None,
-            "false_activation": float((active & ~seen).sum() / (~seen).sum()) if (~seen).any() else None,
+            "false_activation": float((active & absent).sum() / absent.sum()) if absent.any() else None,
         }
         for name, values in (
             ("error_px", pixels),

@@ -13,13 +13,15 @@ from pathlib import Path
 from synthex_perception.evaluation.table import (
     LANDMARK_COLUMNS,
     STRUCTURE_COLUMNS,
+    dice_words,
     landmark_rows,
     markdown,
-    number,
     structure_rows,
 )
 from synthex_perception.network.compact_transunet import build_network, parameter_count
 from synthex_perception.network.weights import WeightsMetadata, read_metadata
+from synthex_sim.dataset.manifest import Manifest
+from synthex_sim.whole_files import write_whole
 
 NOTICE = "**Research and simulation only, not a medical device.**"
 
@@ -55,6 +57,17 @@ def model_card(
     return "\n".join(parts)
 
 
+def data_words(manifest: Manifest) -> str:
+    """What a data set consists of and under which licence."""
+    train = sum(shard.count for shard in manifest.shards if shard.split == "train")
+    phantoms = all(name.startswith("phantom:") for name in manifest.patients)
+    of = "built-in phantoms (this project, Apache-2.0); no real patient" if phantoms else "given patients"
+    return (
+        f"{manifest.count} simulated radiographs, {train} of them for training, of {len(manifest.patients)} {of}; the "
+        "split is by patient."
+    )
+
+
 def hardware_words() -> str:
     """Processor and number of cores of this machine."""
     name = platform.processor() or platform.machine()
@@ -75,15 +88,17 @@ def _summary(weights: Path, metadata: WeightsMetadata, domains: list[Domain]) ->
         f"- Network: compact TransUNet, {parameters:,} parameters, input {metadata.config.input_size_px} px, output "
         f"at half of that; {weights.stat().st_size / 1e6:.2f} MB as float16 safetensors.",
         f"- Input: raw detector counts (bone dark), {metadata.normalisation}.",
-        f"- On *{domains[0].name}* ({first['images']} images): hip Dice {number(first['hip_dice'], 3)}, manipulator "
-        f"Dice {number(first.get('cm_dice'), 3)}, hip landmarks {_error(hip)}"
-        + (f", manipulator base and tip {_error(cm)}" if cm else "") + ".",
+        f"- On *{domains[0].name}* ({first['images']} images): {dice_words('hip', first['hip_dice'])}, "
+        f"{dice_words('manipulator', first.get('cm_dice'))}, hip landmarks: {_error(hip)}"
+        + (f"; manipulator base and tip: {_error(cm)}" if cm else "") + ".",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _error(values: dict) -> str:
-    if values.get("error_detector_mm") is None:
+    if values["visible"] == 0:
+        return "no ground truth in these images"
+    if values["error_detector_mm"] is None:
         return "never confident enough to be reported"
     return (
         f"{values['error_detector_mm']['mean']:.2f} detector mm (median {values['error_detector_mm']['median']:.2f}; "
@@ -137,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, required=True, help="folder of the training run (run.json)")
     parser.add_argument("--domain", action="append", required=True, metavar="NAME=METRICS.JSON",
                         help="an evaluation and what its images are; may be given again")
-    parser.add_argument("--data", required=True, help="where the training data come from, with licence, in words")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data set that it was trained on")
     parser.add_argument("--command", default="make weights", help="what reproduces the weights")
     parser.add_argument("--limit", action="append", default=[],
                         help="a known failure, one sentence; may be given again")
@@ -147,14 +162,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         domains = [_read_domain(text) for text in options.domain]
         run = json.loads((options.run / "run.json").read_text(encoding="utf-8"))
-        card = model_card(options.weights, run, domains, options.data, options.command,
+        card = model_card(options.weights, run, domains, data_words(Manifest.read(options.data)), options.command,
                           options.limit or ["No failure has been looked for beyond the numbers above."],
                           options.hardware or hardware_words())
+        out = options.out or options.weights.with_suffix(".md")
+        write_whole(out, card)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    out = options.out or options.weights.with_suffix(".md")
-    out.write_text(card, encoding="utf-8")
     print(f"model card: {out}")
     return 0
 

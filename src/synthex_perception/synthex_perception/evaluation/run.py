@@ -12,6 +12,7 @@ from synthex_perception.evaluation.contact_sheet import contact_sheet
 from synthex_perception.evaluation.metrics import Evaluation, truth_of
 from synthex_perception.inference.postprocess import PostprocessConfig
 from synthex_perception.inference.predictor import Predictor
+from synthex_sim.whole_files import write_whole
 
 #: Images on the contact sheet, spread evenly over the split.
 SHEET_IMAGES = 12
@@ -73,6 +74,6 @@ def evaluate_weights(
         "cm_min_pixels": config.cm_min_pixels,
         **summary,
     }
-    (out / "metrics.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_whole(out / "metrics.json", json.dumps(document, indent=1) + "\n")
     contact_sheet(rows, out / "overlays.png")
     return document

@@ -15,12 +15,14 @@ def structure_rows(summary: dict) -> list[tuple[str, ...]]:
 
 
 def landmark_rows(summary: dict) -> list[tuple[str, ...]]:
-    """(landmark, detector mm, isocentre mm, px, activation, n) as text; groups first."""
+    """(landmark, detector mm, isocentre mm, px, activation, n) as text; groups first, those seen nowhere left out."""
     groups = {"all of the hip": summary["hip_landmarks"]}
     if "cm_landmarks" in summary:
         groups["manipulator base and tip"] = summary["cm_landmarks"]
     rows = []
     for name, values in {**groups, **summary["landmarks"]}.items():
+        if values["visible"] == 0:
+            continue
         rows.append((name, spread(values.get("error_detector_mm")), spread(values.get("error_isocentre_mm")),
                      spread(values.get("error_px")), number(values["activation"], 3),
                      f"{values['activated']}/{values['visible']}"))
@@ -54,6 +56,11 @@ def markdown(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def number(value: float | None, digits: int) -> str:
     """A number, or a dash where nothing was counted."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def dice_words(structure: str, value: float | None) -> str:
+    """'hip Dice 0.812', or that there was nothing to compare with."""
+    return f"{structure} Dice {number(value, 3)}" + (" (no ground truth)" if value is None else "")
 
 
 def spread(statistics: dict | None) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from synthex_perception.inference.preprocess import NORMALISATION
 from synthex_perception.network.compact_transunet import CompactTransUNet, build_network
 from synthex_perception.network.config import CompactTransUNetConfig
+from synthex_sim.whole_files import write_whole
 
 FORMAT = "synthex-perception-weights"
 VERSION = "1"
@@ -53,6 +54,9 @@ class WeightsMetadata:
                 f"{len(self.label_names)} label names and {len(self.landmark_names)} landmark names for a network of "
                 f"{self.config.num_classes} classes and {self.config.num_landmarks} landmarks"
             )
+        sigma_px = self.heatmap_sigma_px
+        if not isinstance(sigma_px, (int, float)) or not 0.0 < sigma_px < math.inf:
+            raise ValueError(f"heatmap_sigma_px must be a positive, finite number, got {sigma_px!r}")
 
     def to_header(self) -> dict[str, str]:
         """The safetensors header: text values only, structured ones as JSON."""
@@ -83,17 +87,17 @@ class WeightsMetadata:
 
 
 def save_weights(path: str | Path, network: CompactTransUNet, metadata: WeightsMetadata) -> None:
-    """Write the network as float16 safetensors, whole or not at all (temporary name, then rename)."""
+    """Write the network as float16 safetensors, whole or not at all.
+
+    Raises:
+        WeightsError: a value is NaN or infinite, or too large for float16; nothing is written.
+        OSError: the file could not be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in network.state_dict().items()}
-    temporary = path.with_name(path.name + ".part")
-    try:
-        save_file(tensors, temporary, metadata=metadata.to_header())
-        temporary.chmod(0o644)  # safetensors writes files that only their owner may read
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    _check_finite(path, tensors)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, save(tensors, metadata=metadata.to_header()))
 
 
 def read_metadata(path: str | Path) -> WeightsMetadata:
@@ -125,7 +129,8 @@ def load_weights(
     Raises:
         FileNotFoundError: no such file.
         WeightsError: not a safetensors file, not ours, wrong shapes (the first tensor that differs is named with both
-            shapes), or made for another task, other labels, other landmarks or another normalisation.
+            shapes), values that are NaN or infinite, or made for another task, other labels, other landmarks or
+            another normalisation.
     """
     metadata = read_metadata(path)
     _check_purpose(path, metadata, task, label_names, landmark_names)
@@ -133,6 +138,7 @@ def load_weights(
     with safe_open(path, framework="pt") as file:
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     _check_tensors(path, network.state_dict(), stored)
+    _check_finite(path, stored)
     network.load_state_dict({name: tensor.to(torch.float32) for name, tensor in stored.items()})
     return network.to(memory_format=torch.channels_last).eval(), metadata
 
@@ -165,3 +171,14 @@ def _check_tensors(path, expected: dict[str, torch.Tensor], stored: dict[str, to
     extra = sorted(set(stored) - set(expected))
     if extra:
         raise WeightsError(f"{path} holds the tensor {extra[0]}, which the network that its header describes lacks")
+
+
+def _check_finite(path, tensors: dict[str, torch.Tensor]) -> None:
+    """One such value makes every answer of the network NaN: no manipulator, no landmark, and no word about why."""
+    for name, tensor in tensors.items():
+        bad = int(torch.count_nonzero(~torch.isfinite(tensor)))
+        if bad:
+            raise WeightsError(
+                f"{path}: {bad} of {tensor.numel()} values of the tensor {name} are NaN, infinite or too large for "
+                "float16; the file is damaged or its training diverged, retrain it with `make weights`"
+            )

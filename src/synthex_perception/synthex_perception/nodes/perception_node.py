@@ -83,13 +83,13 @@ class PerceptionNode(LifecycleNode):
         """Loads and warms up the network, makes the interface."""
         try:
             self._predictor, self._source = _load(self._values["weights"], self._values["threads"])
-        except (ValueError, OSError) as error:
+            self._make_interface()
+        except Exception as error:  # noqa: BLE001 - rclpy would turn it into a bare ERROR without a word
             self._failure = error
             # With autostart the error ends the process, which prints it once (spin.py).
             if not self._values["autostart"]:
-                self.get_logger().error(str(error))
+                self.get_logger().error(f"{type(error).__name__}: {error}")
             return TransitionCallbackReturn.FAILURE
-        self._make_interface()
         self.get_logger().info(f"looking with {self._source}; research and simulation only, not a medical device")
         return TransitionCallbackReturn.SUCCESS
 
@@ -100,9 +100,16 @@ class PerceptionNode(LifecycleNode):
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stops looking; the network stays loaded."""
+        """Stops looking; the network stays loaded, an image that waits is dropped."""
         self._active = False
+        with self._lock:
+            self._waiting = None
         return super().on_deactivate(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stops for good."""
+        self.close()
+        return super().on_shutdown(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Frees the network and its topics."""
@@ -111,6 +118,7 @@ class PerceptionNode(LifecycleNode):
             self.destroy_subscription(subscription)
         for publisher in self._outputs:
             self.destroy_publisher(publisher)
+        self._diagnostics.destroy()
         self._predictor = None
         return TransitionCallbackReturn.SUCCESS
 
@@ -136,9 +144,8 @@ class PerceptionNode(LifecycleNode):
         ]
         self._published_threshold: float | None = None
         self._publish_label_info()
-        if not hasattr(self, "_diagnostics"):
-            self._diagnostics = Diagnostics(self, hardware_id=self._source)
-            self._diagnostics.add("inference", self._report)
+        self._diagnostics = Diagnostics(self, hardware_id=self._source)
+        self._diagnostics.add("inference", self._report)
 
     def _reset_counts(self) -> None:
         self._received = self._answered = self._skipped = self._failed = 0

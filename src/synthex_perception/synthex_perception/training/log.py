@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 import time
@@ -13,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 
 from synthex_perception.training.data import LoadedSplit
 from synthex_perception.training.evaluate import evaluate
+from synthex_sim.whole_files import write_whole
 
 #: Back to the line's start and erase it: progress lines overwrite each other in a terminal.
 _CLEAR_LINE = "\r\x1b[K"
@@ -75,12 +77,13 @@ class EpochLog(Callback):
         row = _row(trainer, module, summary)
         path = self._out / "metrics.csv"
         rows = [r for r in read_rows(path) if int(r["step"]) < row["step"]] + [row]
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(path, table.getvalue())
         document = {"columns": COLUMNS, "epochs": rows, "last": summary}
-        (self._out / "metrics.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_whole(self._out / "metrics.json", json.dumps(document, indent=1) + "\n")
         draw_curves(read_rows(path), self._out / "curves.png")
         shown = {name: _short(row[name]) for name in COLUMNS}
         print(
@@ -126,8 +129,10 @@ def draw_curves(rows: list[dict], path: Path) -> None:
         axis.grid(alpha=0.3)
         if axis.has_data():
             axis.legend(fontsize=8)
-    figure.savefig(path, dpi=90)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=90)
     pyplot.close(figure)
+    write_whole(path, picture.getvalue())
 
 
 def _row(trainer: lightning.Trainer, module, summary: dict) -> dict:

@@ -22,6 +22,11 @@ from synthex_perception.training.data import BatchStream, LoadedSplit, load_spli
 from synthex_perception.training.log import EpochLog
 from synthex_perception.training.module import TrainingModule
 from synthex_sim.version import code_version
+from synthex_sim.whole_files import write_whole
+
+
+#: How each of the ways to start a run spells it.
+RESUME_HINT = "go on with it by --resume (make train RESUME=true, launch argument resume:=true)"
 
 
 class TrainingError(RuntimeError):
@@ -62,10 +67,11 @@ def train(config: TrainingConfig, options: RunOptions, dataset=None) -> dict:
 
     Raises:
         TrainingError: no data set, one of another task, or nothing to resume.
+        KeyboardInterrupt: Ctrl-C; SIGINT is ignored from then on.
     """
     dataset = _open(options.data) if dataset is None else dataset
     _check_task(dataset, config)
-    checkpoint = options.out / "checkpoints" / "last.ckpt"
+    checkpoint = newest_checkpoint(options.out)
     _check_folder(options, checkpoint)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.threads:
@@ -92,15 +98,27 @@ def train(config: TrainingConfig, options: RunOptions, dataset=None) -> dict:
         flush=True,
     )
     trainer = _trainer(config, options, log)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(module, stream, ckpt_path=checkpoint if options.resume else None, weights_only=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            trainer.fit(module, stream, ckpt_path=checkpoint if options.resume else None, weights_only=True)
+    except SystemExit as ended:
+        # Lightning catches Ctrl-C, ignores SIGINT while it shuts down and calls sys.exit(1): whether a run was
+        # interrupted or broke is for the caller to know, and ending the process is the caller's.
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
     summary = log.record(trainer, module)
     _write_run(config, options, metadata, {"steps": trainer.global_step, "minutes": module.seconds / 60.0})
     for path in [options.out / "weights.safetensors", *([options.export] if options.export else [])]:
         save_weights(path, module.evaluated_network(), metadata)
         print(f"weights: {path} ({path.stat().st_size / 1e6:.2f} MB)", flush=True)
     return summary
+
+
+def newest_checkpoint(out: Path) -> Path:
+    """Where the run in a folder keeps what ``resume`` goes on from; there is no such file before the first one."""
+    return out / "checkpoints" / "last.ckpt"
 
 
 def heatmap_sigma_px(config: TrainingConfig, split: LoadedSplit) -> float:
@@ -152,9 +170,9 @@ def _check_task(dataset, config: TrainingConfig) -> None:
 
 def _check_folder(options: RunOptions, checkpoint: Path) -> None:
     if options.resume and not checkpoint.is_file():
-        raise TrainingError(f"nothing to resume: {checkpoint} does not exist; start without --resume")
+        raise TrainingError(f"nothing to resume: {checkpoint} does not exist; start anew without resume")
     if not options.resume and checkpoint.is_file():
-        raise TrainingError(f"{options.out} already holds a run; add --resume to go on with it or name another folder")
+        raise TrainingError(f"{options.out} already holds a run; {RESUME_HINT}, or name another folder to start anew")
 
 
 def _network_config(config: TrainingConfig, manifest, split: LoadedSplit) -> CompactTransUNetConfig:
@@ -178,4 +196,4 @@ def _write_run(
         "threads": torch.get_num_threads(),
         **({"trained": trained} if trained else {}),
     }
-    (options.out / "run.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_whole(options.out / "run.json", json.dumps(document, indent=1) + "\n")

@@ -22,7 +22,7 @@ class Annotation:
 
     Attributes:
         mask: (R, C) uint8 of ``anatomy`` ids.
-        hits: (R, C) uint8, bit l set where structure l lies in the ray: the independent binary masks.
+        hits: (R, C) uint8, bit l set where bone l (1..6) lies in the ray: the independent binary masks.
         names: landmark names, order of the arrays below.
         landmarks: (L, 2) float64 (column, row); NaN where the scene has no such landmark.
         depth_mm: (L,) float64 along the optical axis; NaN likewise.

@@ -11,16 +11,17 @@ The chain is ``world -> carm_base`` (wheels: longitudinal, transverse) ``-> carm
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Mapping
 
 import numpy as np
-import yaml
 from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
 from synthex_sim.carm.view import View, rigid_inverse
+from synthex_sim.yaml_file import check_keys, read_mapping
 
 #: Camera axes in the isocentre frame at zero angles: x to the patient's right, y to the feet, z up.
 _CAMERA_AXES = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -90,41 +91,46 @@ class CArm:
         """Reads a profile such as ``config/carm/cios_fusion.yaml``.
 
         Raises:
-            FileNotFoundError: no such file.
-            ValueError: a key is missing, unknown or out of range; the message names it.
+            OSError: it cannot be read.
+            ValueError: it is not YAML, or a key is missing, unknown or out of range; the message names it.
         """
-        document = yaml.safe_load(Path(path).read_text())
+        document = read_mapping(path, "C-arm profile")
         try:
             return cls._from_document(document)
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"misses the key {error}" if isinstance(error, KeyError) else str(error)
-            raise ValueError(f"C-arm profile {path}: {what}") from error
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"C-arm profile {path}: {error}") from error
 
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> CArm:
-        known = {"name", "detector", "source_to_detector_mm", "source_to_isocenter_mm", "tube", "exposure", "positioner"}
-        if unknown := set(document) - known:
-            raise ValueError(f"unknown keys {sorted(unknown)}; known are {sorted(known)}")
-        detector, positioner = document["detector"], dict(document["positioner"])
-        height = float(positioner.pop("isocenter_height_mm"))
-        names = {f.name for f in fields(CArmJoints)}
-        if set(positioner) != names:
-            raise ValueError(f"positioner needs limits for exactly {sorted(names)}, got {sorted(positioner)}")
-        limits = {name: (float(low), float(high)) for name, (low, high) in positioner.items()}
-        if any(low > high for low, high in limits.values()):
-            raise ValueError("a positioner limit has its lower value above its upper")
+        sections = {
+            "top level": (document, {"name", "detector", "source_to_detector_mm", "source_to_isocenter_mm", "tube",
+                                     "exposure", "positioner"}),
+            "detector": (document.get("detector"), {"rows", "columns", "pixel_spacing_mm"}),
+            "tube": (document.get("tube"), {f.name for f in fields(TubeSettings)}),
+            "exposure": (document.get("exposure"), {"mas"}),
+            "positioner": (document.get("positioner"), {"isocenter_height_mm", *(f.name for f in fields(CArmJoints))}),
+        }
+        for name, (section, known) in sections.items():
+            check_keys(section, known, name)
+        detector, positioner = document["detector"], document["positioner"]
+        limits = {f.name: (float(positioner[f.name][0]), float(positioner[f.name][1])) for f in fields(CArmJoints)}
+        for name, (low, high) in limits.items():
+            if not -math.inf < low <= high < math.inf:
+                raise ValueError(f"positioner: {name} must be [lower, upper], got [{low:g}, {high:g}]")
         profile = cls(
             name=str(document["name"]),
             shape=(int(detector["rows"]), int(detector["columns"])),
-            pixel_spacing_mm=float(detector["pixel_spacing_mm"]),
-            source_to_detector_mm=float(document["source_to_detector_mm"]),
-            source_to_isocenter_mm=float(document["source_to_isocenter_mm"]),
-            tube=TubeSettings(**{k: float(v) for k, v in document["tube"].items()}),
-            mas=float(document["exposure"]["mas"]),
+            pixel_spacing_mm=_positive(detector["pixel_spacing_mm"], "detector: pixel_spacing_mm"),
+            source_to_detector_mm=_positive(document["source_to_detector_mm"], "source_to_detector_mm"),
+            source_to_isocenter_mm=_positive(document["source_to_isocenter_mm"], "source_to_isocenter_mm"),
+            tube=TubeSettings(**{k: _positive(v, f"tube: {k}") for k, v in document["tube"].items()}),
+            mas=_positive(document["exposure"]["mas"], "exposure: mas"),
             limits=limits,
-            isocenter_height_mm=height,
+            isocenter_height_mm=_positive(positioner["isocenter_height_mm"], "positioner: isocenter_height_mm"),
         )
-        if not 0 < profile.source_to_isocenter_mm < profile.source_to_detector_mm:
+        if min(profile.shape) < 2:
+            raise ValueError(f"detector: rows and columns must be at least 2, got {profile.shape}")
+        if not profile.source_to_isocenter_mm < profile.source_to_detector_mm:
             raise ValueError("the isocentre must lie between source and detector")
         return profile
 
@@ -201,6 +207,13 @@ class CArm:
         )
         self.check_limits(joints)
         return joints
+
+
+def _positive(value: Any, name: str) -> float:
+    number = float(value)
+    if not 0.0 < number < math.inf:
+        raise ValueError(f"{name} must be positive and finite, got {value}")
+    return number
 
 
 def _arm_rotation(joints: CArmJoints) -> np.ndarray:

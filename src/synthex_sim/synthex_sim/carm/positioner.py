@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 
@@ -16,8 +17,26 @@ SPEED_DEG_S = 15.0
 _SPEEDS = np.array([SPEED_MM_S if f.name.endswith("_mm") else SPEED_DEG_S for f in fields(CArmJoints)])
 
 
+@dataclass(frozen=True, eq=False)
+class _Motion:
+    """A straight motion in joint space; replaced as a whole, so that another thread never sees half of a command."""
+
+    start: np.ndarray
+    target: np.ndarray
+    begin_s: float
+    end_s: float
+
+    def progress(self, time_s: float) -> float:
+        if self.end_s <= self.begin_s:
+            return 1.0
+        return float(np.clip((time_s - self.begin_s) / (self.end_s - self.begin_s), 0.0, 1.0))
+
+    def at(self, time_s: float) -> np.ndarray:
+        return self.start + (self.target - self.start) * self.progress(time_s)
+
+
 class Positioner:
-    """Joints as a function of time.
+    """Joints as a function of time. One thread at a time may command it; any number may ask where it is.
 
     Args:
         carm: gives the limits.
@@ -30,25 +49,22 @@ class Positioner:
     ) -> None:
         carm.check_limits(start)
         self._carm = carm
-        self._from = self._to = np.array(astuple(start))
-        self._begin = self._end = 0.0
+        here = np.array(astuple(start))
+        self._motion = _Motion(here, here, 0.0, 0.0)
         self._script = script
 
     def joints(self, time_s: float) -> CArmJoints:
         """Where the arm is at ``time_s``."""
-        if self._script is not None:
-            return self._script(time_s)
-        return CArmJoints(*self._interpolate(time_s).tolist())
+        script = self._script
+        return script(time_s) if script is not None else CArmJoints(*self._motion.at(time_s).tolist())
 
     def is_moving(self, time_s: float) -> bool:
         """Whether a commanded motion is under way."""
-        return self._script is None and time_s < self._end
+        return self._script is None and time_s < self._motion.end_s
 
     def progress(self, time_s: float) -> float:
         """0..1 of the last commanded motion."""
-        if self._end <= self._begin:
-            return 1.0
-        return float(np.clip((time_s - self._begin) / (self._end - self._begin), 0.0, 1.0))
+        return self._motion.progress(time_s)
 
     def move(self, target: CArmJoints, time_s: float, duration_s: float | None = None) -> float:
         """Starts a straight motion in joint space; ends the script.
@@ -60,28 +76,28 @@ class Positioner:
             The duration in seconds.
 
         Raises:
-            ValueError: the target is outside the limits (the arm then keeps doing what it did) or duration <= 0.
+            ValueError: the target is outside the limits or the duration not positive and finite; the arm then keeps
+                doing what it did.
         """
-        self._carm.check_limits(target)
-        if duration_s is not None and not duration_s > 0:
-            raise ValueError(f"the duration of a motion must be positive, got {duration_s} s")
+        self.check(target, duration_s)
         here = np.array(astuple(self.joints(time_s)))
         there = np.array(astuple(target))
         needed = float((np.abs(there - here) / _SPEEDS).max())
+        self._motion = _Motion(here, there, time_s, time_s + (needed if duration_s is None else duration_s))
         self._script = None
-        self._from, self._to = here, there
-        self._begin, self._end = time_s, time_s + (needed if duration_s is None else duration_s)
-        return self._end - self._begin
+        return self._motion.end_s - time_s
+
+    def check(self, target: CArmJoints, duration_s: float | None = None) -> None:
+        """Raises ValueError where ``move`` would."""
+        self._carm.check_limits(target)
+        if duration_s is not None and not 0.0 < duration_s < math.inf:
+            raise ValueError(f"the duration of a motion must be positive and finite, got {duration_s} s")
 
     def stop(self, time_s: float) -> None:
         """Holds the arm where it is."""
-        self._from = self._to = np.array(astuple(self.joints(time_s)))
-        self._begin = self._end = time_s
+        here = np.array(astuple(self.joints(time_s)))
+        self._motion = _Motion(here, here, time_s, time_s)
         self._script = None
-
-    def _interpolate(self, time_s: float) -> np.ndarray:
-        s = self.progress(time_s)
-        return self._from + (self._to - self._from) * s
 
 
 def orbit_script(

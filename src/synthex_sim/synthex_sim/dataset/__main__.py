@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
 from cm_kinematics.geometry import load_geometry
 
 from synthex_sim.carm.carm import CArm
@@ -18,6 +17,7 @@ from synthex_sim.dataset.tasks.session import SessionTask
 from synthex_sim.dataset.tasks.task import Task
 from synthex_sim.patient.source import load_patient
 from synthex_sim.xray.simulator import XraySimulator
+from synthex_sim.yaml_file import read_mapping
 
 TASKS = {SessionTask.name: SessionTask}
 
@@ -39,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="generate_dataset", description=__doc__)
     parser.add_argument("--task", default="session", help=f"one of {', '.join(TASKS)}")
-    parser.add_argument("--n", type=int, default=2600, help="number of images")
+    parser.add_argument("--n", type=int, default=200, help="number of images")
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole set")
-    parser.add_argument("--out", type=Path, default=Path("data/session"), help="folder of the data set")
+    parser.add_argument("--out", type=Path, help="folder of the data set (default: runs/datasets/TASK)")
     parser.add_argument("--config-folder", type=Path, default=Path("config"), help="folder with tasks/, carm/ and cm/")
     parser.add_argument("--patient", default="", help="image this CT (NIfTI) or phantom:SEED only, for validation")
     parser.add_argument("--labels", default="", help="label map of that CT")
@@ -54,12 +54,13 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> None:
     task = _make_task(options)
     carm = CArm.from_yaml(options.config_folder / "carm" / f"{options.carm}.yaml")
+    folder = options.out or Path("runs/datasets") / options.task
     progress = _Progress()
-    generate(task, XraySimulator(carm.tube), options.out, options.n, options.seed, progress)
+    generate(task, XraySimulator(carm.tube), folder, options.n, options.seed, progress)
     progress.close()
-    sheet = options.out / "contact_sheet.png"
-    write_contact_sheet(open_dataset(options.out), sheet)
-    print(f"{options.n} images in {options.out}; a page of them: {sheet}")
+    sheet = folder / "contact_sheet.png"
+    write_contact_sheet(open_dataset(folder), sheet)
+    print(f"{options.n} images in {folder}; a page of them: {sheet}")
 
 
 def _make_task(options: argparse.Namespace) -> Task:
@@ -74,7 +75,7 @@ def _make_task(options: argparse.Namespace) -> Task:
     if options.patient:
         schemes = str(options.config_folder / "labels")
         patient = load_patient(options.patient, options.labels, options.label_scheme, schemes)
-    return TASKS[options.task](yaml.safe_load(path.read_text()), carm, geometry, patient)
+    return TASKS[options.task](read_mapping(path, "task"), carm, geometry, patient)
 
 
 class _Progress:

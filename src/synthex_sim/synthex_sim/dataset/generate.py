@@ -1,13 +1,12 @@
 """Generating a data set: shard after shard, resumable after any kill, the same bytes each time.
 
-Sample i depends only on (config, seed, i). A shard exists only when it is whole, so a killed run goes on with the first
+Sample i depends only on (config, seed, i) and the code. A shard exists only when it is whole, so a killed run goes on with the first
 shard that is missing; the manifest is written last and marks the set as finished.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from synthex_sim.dataset.shards import Sample, sha256, write_shard
 from synthex_sim.dataset.tasks.task import Task
 from synthex_sim.patient.patient import Patient
 from synthex_sim.version import code_version
+from synthex_sim.whole_files import write_whole
 from synthex_sim.xray.simulator import XraySimulator
 
 SHARD_SIZE = 64
@@ -34,7 +34,7 @@ def generate(
         progress: called with (samples done, count) after every sample.
 
     Raises:
-        ValueError: an impossible count, or the folder holds another data set.
+        ValueError: an impossible count, or the folder holds another data set or one begun by another code version.
         OSError: the folder cannot be written; what was whole before stays.
     """
     if count < len(task.patient_names):
@@ -135,17 +135,18 @@ def _attributes(task: Task, split: str) -> dict[str, object]:
 
 def _claim(folder: Path, task: Task, count: int, seed: int) -> None:
     """Writes what was ordered into the folder, or checks that the same was ordered before."""
-    order = json.loads(json.dumps({"task": task.name, "seed": seed, "count": count, "config": task.config}))
+    order = json.loads(json.dumps({
+        "task": task.name, "seed": seed, "count": count, "config": task.config, "code_version": code_version(),
+    }))
     path = folder / _ORDER_NAME
     if path.is_file():
-        if json.loads(path.read_text()) != order:
+        before = json.loads(path.read_text())
+        if other := sorted(key for key in order if before.get(key) != order[key]):
             raise ValueError(
-                f"{folder} holds another data set (other task, seed, count or configuration); "
+                f"{folder} holds another data set (its {', '.join(other)} differ{'s' if len(other) == 1 else ''}); "
                 "choose another folder or delete this one"
             )
         return
     if (folder / MANIFEST_NAME).exists() or any(folder.glob("*.h5")):
         raise ValueError(f"{folder} holds files of a data set but no {_ORDER_NAME}; choose another folder")
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(order, indent=1) + "\n")
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(order, indent=1) + "\n")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from synthex_sim.whole_files import write_whole
 
 FORMAT = "synthex-dataset"
 VERSION = 1
@@ -31,7 +32,8 @@ class Manifest:
     Attributes:
         task: name of the task (session, hip, cm, covid).
         seed: seed of the whole set; sample i depends only on (config, seed, i).
-        config: the task's full configuration as plain data.
+        config: all that the images depend on beside seed and code, as plain data: the task's file, the C-arm, the
+            manipulator; where one given patient was imaged, the digest of its voxels and labels.
         count: number of samples.
         image_shape: (rows, columns) of every image.
         label_names: index in the mask -> name.
@@ -57,9 +59,7 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Writes ``manifest.json`` whole or not at all (temporary name, then rename)."""
         document = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        temporary = folder / (MANIFEST_NAME + ".part")
-        temporary.write_text(json.dumps(document, indent=1) + "\n")
-        os.replace(temporary, folder / MANIFEST_NAME)
+        write_whole(folder / MANIFEST_NAME, json.dumps(document, indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
 import h5py
 import numpy as np
+
+from synthex_sim.whole_files import write_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +81,7 @@ def write_shard(path: Path, samples: Sequence[Sample], attributes: dict[str, obj
             dataset.attrs["meaning"] = meaning
         for key, value in attributes.items():
             file.attrs[key] = value
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_bytes(buffer.getbuffer())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, buffer.getvalue())
     return sha256(path)
 
 

@@ -102,7 +102,7 @@ def label_info_message(stamp: TimeMessage) -> LabelInfo:
     message = LabelInfo(
         class_map=[LabelClass(class_id=i, class_name=name) for i, name in enumerate(anatomy.LABEL_NAMES)],
         landmark_names=list(anatomy.SESSION_LANDMARKS),
-        source="ground_truth",
+        source="ground truth",
     )
     message.header.stamp = stamp
     message.header.frame_id = OPTICAL_FRAME

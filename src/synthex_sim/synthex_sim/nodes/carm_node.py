@@ -7,9 +7,9 @@ the exposure and in diagnostics. Services answer meanwhile.
 from __future__ import annotations
 
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from synthex_msgs.srv import Acquire, SetView
 from synthex_sim.carm.carm import STANDARD_VIEWS, CArm, CArmJoints
 from synthex_sim.carm.positioner import Positioner, orbit_script
 from synthex_sim.nodes import carm_messages
+from synthex_sim.nodes.arm_motion import ArmMotion
 from synthex_sim.nodes.image_messages import to_image_msg
 from synthex_sim.nodes.newest_wins import NewestWins
 from synthex_sim.operating_room import OperatingRoom
@@ -54,8 +55,8 @@ TABLE = (
     Parameter("image_size", int, 256, "rows and columns of the images", "px", range=(32, 1536), read_only=True),
     Parameter("rate_hz", float, 3.0, "frames due per second", "Hz", range=(0.1, 60.0), read_only=True),
     Parameter("seed", int, 1, "seed of the noise", range=(0, 2**53), read_only=True),
-    Parameter("kvp", float, 0.0, "tube voltage; 0: the device profile's", "kV", range=(0.0, 150.0)),
-    Parameter("mas", float, 0.0, "tube current-time product of a frame; 0: the profile's", "mA s", range=(0.0, 1000.0)),
+    Parameter("kvp", float, 0.0, "tube voltage; 0: the device profile's", "kV", range=(0.0, radiograph.KVP_RANGE[1])),
+    Parameter("mas", float, 0.0, "tube current-time product of a frame; 0: the profile's", "mA s", range=(0.0, radiograph.MAX_MAS)),
     Parameter("noise", bool, True, "whether quanta are counted"),
     Parameter("manipulator", bool, True, "whether the manipulator on cm/shape is in the beam"),
     Parameter("ground_truth", bool, True, "whether carm/ground_truth is published", read_only=True),
@@ -77,6 +78,15 @@ _RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _ANSWER_TIMEOUT_S = 10.0
 
+#: What an exposure is answered with and published as.
+_Frame = tuple[Image, CameraInfo, Exposure]
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    """Refuses tube voltages that no exposure can be made with."""
+    if values["kvp"]:
+        radiograph.Exposure(values["kvp"], 1.0)
+
 
 class CArmNode(LifecycleNode):
     """Parameters in, ``OperatingRoom`` and ``XraySimulator`` called, messages out.
@@ -88,7 +98,7 @@ class CArmNode(LifecycleNode):
 
     def __init__(self, parameter_overrides: list[RosParameter] | None = None) -> None:
         super().__init__("carm_node", parameter_overrides=parameter_overrides)
-        self._settings = declare(self, TABLE)
+        self._settings = declare(self, TABLE, _check)
         self._failure: Exception | None = None
         self._worker: NewestWins | None = None
         self._shape: tuple[np.ndarray, np.ndarray] | None = None
@@ -103,26 +113,32 @@ class CArmNode(LifecycleNode):
         """Loads the patient, prepares the renderer, makes the interface."""
         try:
             self._load()
-        except (ValueError, OSError) as error:
+            self._make_interface()
+        except Exception as error:  # noqa: BLE001 - rclpy would turn it into a bare ERROR without a word
             self._failure = error
-            self.get_logger().error(str(error))
+            # With autostart the error ends the process, which prints it once (spin.py).
+            if not self._settings["autostart"]:
+                self.get_logger().error(f"{type(error).__name__}: {error}")
             return TransitionCallbackReturn.FAILURE
-        self._make_interface()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Starts the exposures."""
-        self._start_ns = self.get_clock().now().nanoseconds
         self._published = self._skipped = 0
         self._active = True
         self._timer = self.create_timer(1.0 / self._settings["rate_hz"], self._on_timer)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stops the exposures; everything stays loaded."""
-        self._active = False
-        self.destroy_timer(self._timer)
+        """Stops the exposures and a commanded motion; everything stays loaded."""
+        self._stop_exposures()
         return super().on_deactivate(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stops for good."""
+        self._stop_exposures()
+        self.close()
+        return super().on_shutdown(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Frees patient and renderer."""
@@ -133,6 +149,8 @@ class CArmNode(LifecycleNode):
             self.destroy_service(service)
         self.destroy_subscription(self._shape_subscription)
         self._sweep.destroy()
+        self._transforms.destroy()
+        self._diagnostics.destroy()
         self._room = self._simulator = None
         return TransitionCallbackReturn.SUCCESS
 
@@ -141,6 +159,11 @@ class CArmNode(LifecycleNode):
         if self._worker is not None:
             self._worker.close()
             self._worker = None
+
+    def _stop_exposures(self) -> None:
+        if self._active:
+            self._active = False
+            self.destroy_timer(self._timer)
 
     def _load(self) -> None:
         p = self._settings
@@ -156,7 +179,8 @@ class CArmNode(LifecycleNode):
         script = orbit_script(
             carm, aim, p["source_to_aim_mm"], p["script_orbital_deg"], p["script_angular_deg"], p["script_period_s"]
         )
-        self._positioner = Positioner(carm, script(0.0), script if p["script"] else None)
+        self._start_ns = self.get_clock().now().nanoseconds
+        self._arm = ArmMotion(Positioner(carm, script(0.0), script if p["script"] else None), self._now_s)
         self._aim = aim
         # the first exposure compiles the ray casters (the tool's too, hence a straight one in the middle) and splits the
         # volume: done here, not while the session waits
@@ -211,21 +235,20 @@ class CArmNode(LifecycleNode):
 
     def _on_timer(self) -> None:
         if self._worker.is_idle:
-            self._worker.offer(self._frame(None))
+            self._worker.offer(self._frame(self._exposure()))
         else:
             self._skipped += 1
 
-    def _frame(self, done: Callable[[Image, CameraInfo, Exposure], None] | None, **exposure: float) -> Callable[[], None]:
+    def _frame(self, settings: radiograph.Exposure) -> Callable[[], _Frame]:
         """Samples the scene's state now; the job that comes back renders and publishes it."""
         started = time.perf_counter()
         now_ns = self.get_clock().now().nanoseconds
-        joints = self._positioner.joints(self._seconds(now_ns))
+        joints = self._arm.joints(self._seconds(now_ns))
         shape = self._shape if self._settings["manipulator"] else None
-        settings = self._exposure(**exposure)
-        return lambda: self._expose(now_ns, joints, shape, settings, started, done)
+        return lambda: self._expose(now_ns, joints, shape, settings, started)
 
-    def _expose(self, now_ns: int, joints: CArmJoints, shape: Any, settings: radiograph.Exposure, started: float,
-                done: Callable[[Image, CameraInfo, Exposure], None] | None) -> None:
+    def _expose(self, now_ns: int, joints: CArmJoints, shape: Any, settings: radiograph.Exposure,
+                started: float) -> _Frame:
         view = self._room.view(joints)
         scene = self._room.scene(*(shape or (None, None)))
         number = self._published + 1
@@ -248,8 +271,7 @@ class CArmNode(LifecycleNode):
         self._exposure_out.publish(exposure)
         self._camera_info.publish(info)
         self._image.publish(message)
-        if done is not None:
-            done(message, info, exposure)
+        return message, info, exposure
 
     def _exposure(self, kvp: float = 0.0, mas: float = 0.0) -> radiograph.Exposure:
         p = self._settings
@@ -292,10 +314,10 @@ class CArmNode(LifecycleNode):
         self.get_logger().error(f"a frame could not be made: {error}", throttle_duration_sec=1.0)
 
     def _report(self) -> Status:
-        values = {"published": self._published, "skipped": self._skipped, **self._render_time.values("render")} \
-            if self._active else {}
-        due = values.get("published", 0) + values.get("skipped", 0)
-        late = due > 0 and values["skipped"] > 0.05 * due
+        if not self._active:
+            return Status(Level.OK, "not active")
+        values = {"published": self._published, "skipped": self._skipped, **self._render_time.values("render")}
+        late = self._skipped > 0.05 * (self._published + self._skipped)
         return Status(Level.WARN if late else Level.OK, "frames are skipped" if late else "exposing", values)
 
     # -- commands -------------------------------------------------------------------------------------------------
@@ -303,34 +325,33 @@ class CArmNode(LifecycleNode):
         if not self._active:
             response.message = "carm_node is not active"
             return response
-        ready = threading.Event()
-
-        def done(image: Image, info: CameraInfo, exposure: Exposure) -> None:
-            response.image, response.camera_info, response.exposure = image, info, exposure
-            ready.set()
-
+        answer: Future[_Frame] = Future()
         try:
-            self._worker.offer(self._frame(done, kvp=request.kvp, mas=request.mas))
-        except ValueError as error:
-            response.message = str(error)
-            return response
-        response.success = ready.wait(_ANSWER_TIMEOUT_S)
-        response.message = "" if response.success else "no image within 10 s; see the log of carm_node"
+            expose = self._frame(self._exposure(request.kvp, request.mas))
+            self._worker.offer(lambda: _resolve(answer, expose), dropped=answer.cancel)
+            response.image, response.camera_info, response.exposure = answer.result(_ANSWER_TIMEOUT_S)
+            response.success = True
+        except CancelledError:
+            response.message = "a newer request took this one's place, or carm_node was shut down"
+        except TimeoutError:
+            response.message = f"no image within {_ANSWER_TIMEOUT_S:g} s; see the diagnostics of carm_node"
+        except Exception as error:  # noqa: BLE001 - whatever it was, the one who asked must hear of it
+            response.message = str(error) or type(error).__name__
         return response
 
     def _on_set_view(self, request: SetView.Request, response: SetView.Response) -> SetView.Response:
         try:
             if not self._active:
                 raise ValueError("carm_node is not active")
-            now = self._now_s()
-            target = self._named_view(request.view, request.joints, self._positioner.joints(now))
-            time.sleep(self._positioner.move(target, now))
-            response.success = True
+            with self._arm.command():
+                target = self._named_view(request.view, request.joints, self._arm.joints())
+                response.success = self._arm.go(target, go_on=lambda: self._active)
+            if not response.success:
+                response.message = "carm_node was deactivated on the way"
         except ValueError as error:
             response.message = str(error)
         if self._active:
-            joints = self._positioner.joints(self._now_s())
-            response.joints = carm_messages.joints_message(joints, self.get_clock().now().to_msg())
+            response.joints = carm_messages.joints_message(self._arm.joints(), self.get_clock().now().to_msg())
         return response
 
     def _named_view(self, name: str, joints: JointState, present: CArmJoints) -> CArmJoints:
@@ -342,35 +363,42 @@ class CArmNode(LifecycleNode):
 
     def _on_sweep(self, goal: Any) -> Sweep.Result:
         result, before = Sweep.Result(), self._published
+
+        def go_on() -> bool:
+            return self._active and not goal.is_cancel_requested
+
+        def feedback(joints: CArmJoints, progress: float) -> None:
+            message = carm_messages.joints_message(joints, self.get_clock().now().to_msg())
+            goal.publish_feedback(Sweep.Feedback(progress=progress, joints=message))
+
         try:
-            present = self._positioner.joints(self._now_s())
-            start = carm_messages.joints_from_message(goal.request.start, present)
-            end = carm_messages.joints_from_message(goal.request.end, start)
-            self._room.carm.check_limits(end)
-            time.sleep(self._positioner.move(start, self._now_s()))
-            self._positioner.move(end, self._now_s(), goal.request.duration)
+            with self._arm.command():
+                start = carm_messages.joints_from_message(goal.request.start, self._arm.joints())
+                end = carm_messages.joints_from_message(goal.request.end, start)
+                self._arm.check(end, goal.request.duration)
+                result.success = self._arm.go(start, go_on=go_on) and self._arm.go(
+                    end, goal.request.duration, go_on=go_on, on_the_way=feedback)
         except ValueError as error:
             result.message = str(error)
-            goal.abort()
-            return result
-        while self._active and self._positioner.is_moving(now := self._now_s()):
-            if goal.is_cancel_requested:
-                self._positioner.stop(now)
-                goal.canceled()
-                result.message = "cancelled"
-                break
-            joints = carm_messages.joints_message(self._positioner.joints(now), self.get_clock().now().to_msg())
-            goal.publish_feedback(Sweep.Feedback(progress=self._positioner.progress(now), joints=joints))
-            time.sleep(0.05)
+        if result.success:
+            goal.succeed()
+        elif goal.is_cancel_requested:
+            result.message = "cancelled"
+            goal.canceled()
         else:
-            if self._active:
-                result.success = True
-                goal.succeed()
-            else:
-                result.message = "carm_node was deactivated"
-                goal.abort()
+            result.message = result.message or "carm_node was deactivated on the way"
+            goal.abort()
         result.frames_published = self._published - before
         return result
+
+
+def _resolve(answer: Future, make: Callable[[], _Frame]) -> None:
+    """Runs a job for somebody who waits for its result or its error."""
+    if answer.set_running_or_notify_cancel():
+        try:
+            answer.set_result(make())
+        except Exception as error:  # noqa: BLE001 - it belongs to the one who asked
+            answer.set_exception(error)
 
 
 def main() -> int:

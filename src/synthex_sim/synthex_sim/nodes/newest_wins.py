@@ -17,17 +17,27 @@ class NewestWins:
     def __init__(self, name: str, on_error: Callable[[Exception], None]) -> None:
         self._on_error = on_error
         self._condition = threading.Condition()
-        self._waiting: Callable[[], None] | None = None
+        self._waiting: tuple[Callable[[], None], Callable[[], None]] | None = None
         self._busy = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def offer(self, job: Callable[[], None]) -> None:
-        """Hands over a job; one that still waited is dropped."""
+    def offer(self, job: Callable[[], None], dropped: Callable[[], None] = lambda: None) -> None:
+        """Hands over a job; one that still waited is dropped.
+
+        Args:
+            job: what to do.
+            dropped: called instead of it, in whatever thread, if it gives way or the worker is closed.
+        """
         with self._condition:
-            self._waiting = job
+            before, self._waiting = self._waiting, (job, dropped)
+            closed = self._closed
             self._condition.notify()
+        if before is not None:
+            before[1]()
+        if closed:
+            dropped()
 
     @property
     def is_idle(self) -> bool:
@@ -39,8 +49,10 @@ class NewestWins:
         """Lets the job under way finish, drops what waits, ends the thread."""
         with self._condition:
             self._closed = True
-            self._waiting = None
+            before, self._waiting = self._waiting, None
             self._condition.notify()
+        if before is not None:
+            before[1]()
         self._thread.join(timeout=3.0)
 
     def _run(self) -> None:
@@ -50,7 +62,7 @@ class NewestWins:
                     self._condition.wait()
                 if self._closed:
                     return
-                job, self._waiting = self._waiting, None
+                (job, _), self._waiting = self._waiting, None
                 self._busy = True
             try:
                 job()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Mapping
 
 import numpy as np
-import yaml
 
 from synthex_sim import anatomy
+from synthex_sim.yaml_file import read_mapping
 
 _STRUCTURES = {anatomy.LABEL_NAMES[label]: label for label in anatomy.BONE_LABELS}
 
@@ -22,14 +22,11 @@ def load_scheme(path: str | Path) -> dict[int, int]:
     """Reads a scheme as id in the file -> id of ``anatomy``.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a mapping of integers to structure names; the message names the entry.
+        OSError: the file cannot be read.
+        ValueError: it is not YAML, or not a mapping of integers to structure names; the message names the entry.
     """
-    document = yaml.safe_load(Path(path).read_text())
-    if not isinstance(document, dict) or not document:
-        raise ValueError(f"label scheme {path} must map label ids to structure names")
     scheme = {}
-    for key, name in document.items():
+    for key, name in read_mapping(path, "label scheme").items():
         if not isinstance(key, int) or name not in _STRUCTURES:
             raise ValueError(f"label scheme {path}: '{key}: {name}' is not an id and one of {', '.join(_STRUCTURES)}")
         scheme[key] = _STRUCTURES[name]

@@ -68,6 +68,8 @@ def _read_volume(path: str | Path, what: str) -> tuple[np.ndarray, np.ndarray]:
     except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{what} {path} cannot be read as a volume ({reason}); NIfTI (.nii, .nii.gz) is expected") from error
+    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
+        raise ValueError(f"{what} {path} has an affine that is not invertible; set its sform or qform")
     return values, _LPS_FROM_RAS @ image.affine
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Mapping
@@ -58,6 +59,13 @@ class Patient:
         """(3,) LPS millimetres of the volume's middle."""
         middle = (np.array(self.hu.shape) - 1) / 2
         return self.affine[:3, :3] @ middle + self.affine[:3, 3]
+
+    def digest(self) -> str:
+        """``sha256:`` and the hex digest of voxels, affine, labels and landmarks: which patient it is, not who."""
+        digest = hashlib.sha256(repr((self.hu.shape, sorted((n, p.tolist()) for n, p in self.landmarks.items()))).encode())
+        for array in (self.affine, self.hu, *(() if self.labels is None else (self.labels,))):
+            digest.update(np.ascontiguousarray(array).data)
+        return f"sha256:{digest.hexdigest()}"
 
     def reference_point(self) -> np.ndarray:
         """(3,) LPS millimetres: where a C-arm is aimed by default.

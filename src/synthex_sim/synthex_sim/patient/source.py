@@ -24,14 +24,16 @@ def load_patient(source: str, labels: str = "", label_scheme: str = "", scheme_f
         FileNotFoundError: a file does not exist.
         ValueError: the source cannot be understood or its file is unfit; the message says why.
     """
+    if label_scheme and not labels:
+        raise ValueError(f"label scheme '{label_scheme}' goes with a label map, and none is given")
+    if labels and (source == "none" or source.startswith("phantom:")):
+        raise ValueError(f"patient '{source}' has no use for the label map {labels}; label maps go with a CT")
     if source == "none":
         return None
     if source.startswith("phantom:"):
         seed = source.removeprefix("phantom:")
         if not seed.isdecimal():
             raise ValueError(f"patient '{source}': a phantom is named by a whole number, for example phantom:7")
-        if labels:
-            raise ValueError(f"patient '{source}' has labels of its own; LABELS goes with a CT")
         return make_phantom(int(seed))
     if not Path(source).exists():
         raise FileNotFoundError(f"patient {source} does not exist; give a NIfTI CT, phantom:SEED or none")

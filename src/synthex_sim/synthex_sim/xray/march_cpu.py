@@ -20,7 +20,7 @@ _TILE = 8
 _U = np.uint64
 
 
-def march(density, labels, origin, pixel_to_direction, world_norm, soft, bone, hits, right_first) -> None:
+def march(density, labels, origin, pixel_to_direction, world_norm, reach_mm, soft, bone, hits, right_first) -> None:
     """Casts one ray through every pixel centre.
 
     Bands of rows are handed to the threads as they get free: the cores are shared with the rest of the session, and
@@ -31,6 +31,7 @@ def march(density, labels, origin, pixel_to_direction, world_norm, soft, bone, h
         origin: (3,) float64, the source in voxel indices.
         pixel_to_direction: (3, 3) homogeneous pixel -> ray direction in voxel indices, camera z component one mm.
         world_norm: (3, 3) homogeneous pixel -> ray direction in mm, same parameter.
+        reach_mm: camera z at which rays end: the detector's.
         soft, bone: (R, C) float32, filled with area densities in g/cm^2.
         hits: (R, C) uint8, filled with the labels met, bit by bit.
         right_first: (R, C) uint8, filled with 1 where the right hemipelvis is met before the left.
@@ -38,7 +39,7 @@ def march(density, labels, origin, pixel_to_direction, world_norm, soft, bone, h
     bands = range(0, soft.shape[0], _TILE)
 
     def band(row0: int) -> None:
-        _march_band(density, labels, origin, pixel_to_direction, world_norm, row0, soft, bone, hits, right_first)
+        _march_band(density, labels, origin, pixel_to_direction, world_norm, reach_mm, row0, soft, bone, hits, right_first)
 
     for _ in _threads(numba.get_num_threads()).map(band, bands):
         pass
@@ -62,7 +63,7 @@ def _plane_range(origin, direction, size, low, high):
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"})
-def _march_band(density, labels, origin, pixel_to_direction, world_norm, row0, soft, bone, hits, right_first):
+def _march_band(density, labels, origin, pixel_to_direction, world_norm, reach_mm, row0, soft, bone, hits, right_first):
     """march for _TILE rows from row0 on, in square tiles: neighbouring rays share cache lines."""
     rows, cols = soft.shape
     nx, ny, nz = labels.shape
@@ -89,7 +90,7 @@ def _march_band(density, labels, origin, pixel_to_direction, world_norm, row0, s
                 b = (a + 1) % 3
                 c = (a + 2) % 3
                 stride_b, stride_c = _U(stride[b]), _U(stride[c])
-                low, high = _plane_range(origin[a], d[a], size[a], 0.0, 1e30)
+                low, high = _plane_range(origin[a], d[a], size[a], 0.0, reach_mm)
                 low, high = _plane_range(origin[b], d[b], size[b], low, high)
                 low, high = _plane_range(origin[c], d[c], size[c], low, high)
                 sum_soft = 0.0

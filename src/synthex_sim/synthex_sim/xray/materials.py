@@ -43,11 +43,6 @@ BONE = Material(
     {"H": 0.034, "C": 0.155, "N": 0.042, "O": 0.435, "Na": 0.001, "Mg": 0.002, "P": 0.103, "S": 0.003, "Ca": 0.225},
     1.92,
 )
-#: Equiatomic nickel-titanium: 55.1 % nickel by mass; density 6.45 g/cm^3.
-NITINOL = Material("nitinol", {"Ni": 0.551, "Ti": 0.449}, 6.45)
-
-MATERIALS: Mapping[str, Material] = {m.name: m for m in (SOFT_TISSUE, BONE, NITINOL)}
-
 AIR_BELOW_HU = -800
 BONE_ABOVE_HU = 350
 

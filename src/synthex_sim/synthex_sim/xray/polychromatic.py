@@ -66,12 +66,7 @@ class PolychromaticRenderer:
             exposure: kVp, mAs, noise.
             tool_materials: material of each tool of the scene, in order.
             seed, sample: address of the noise (``random_streams``).
-
-        Raises:
-            ValueError: exposure settings out of range.
         """
-        if not exposure.mas > 0:
-            raise ValueError(f"tube current-time product must be positive, got {exposure.mas:g} mA s")
         tube = replace(self.tube, kvp=float(exposure.kvp))
         spectrum = tube_spectrum(tube, round(view.source_to_detector_mm, 3))
         materials = (SOFT_TISSUE, BONE, *tool_materials)
@@ -95,7 +90,7 @@ class PolychromaticRenderer:
 
     def _attenuation(self, spectrum: Spectrum, materials: tuple[Material, ...]) -> np.ndarray:
         """(M, n) float32 mu/rho of each material at the spectrum's energies; looked up once for each pair."""
-        key = (spectrum.description, *(m.name for m in materials))
+        key = (spectrum.description, *(tuple(m.mass_fractions.items()) for m in materials))
         if key not in self._known:
             rows = [m.mass_attenuation(spectrum.energies_kev) for m in materials]
             self._known[key] = np.stack(rows).astype(np.float32)

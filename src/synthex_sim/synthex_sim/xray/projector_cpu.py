@@ -72,5 +72,5 @@ class CpuProjector:
         directions = view.pixel_to_direction
         march(
             volume.density, volume.labels, origin, index_from_world[:3, :3] @ directions, directions,
-            soft, bone, hits, right_first,
+            view.source_to_detector_mm, soft, bone, hits, right_first,
         )

@@ -8,7 +8,7 @@ import numpy as np
 from cm_kinematics.solid import TubePieces
 
 from synthex_sim.patient.patient import Patient
-from synthex_sim.xray.materials import NITINOL, Material
+from synthex_sim.xray.materials import Material
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Tool:
     pose: np.ndarray
     base: np.ndarray
     tip: np.ndarray
-    material: Material = NITINOL
+    material: Material
 
     @property
     def base_world(self) -> np.ndarray:

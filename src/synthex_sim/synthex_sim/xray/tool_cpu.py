@@ -114,15 +114,62 @@ def _tissue(density, point, channel):
     return total
 
 
+@njit
+def _ray(pixel_to_world, u, v, d):
+    """Sets d to the unit direction of the ray through a pixel position."""
+    norm = 0.0
+    for axis in range(3):
+        d[axis] = pixel_to_world[axis, 0] * u + pixel_to_world[axis, 1] * v + pixel_to_world[axis, 2]
+        norm += d[axis] * d[axis]
+    norm = math.sqrt(norm)
+    for axis in range(3):
+        d[axis] /= norm
+
+
+@njit
+def _near(source, d, pitch, centres, radii, axes, outer, near):
+    """Lists the pieces that some ray within a pixel of the one along d may meet; returns how many.
+
+    A ray half a pixel's diagonal away is at most 0.75 pitch (1 + distance) further off. A piece is met only within its
+    bounding sphere and within the outer radius of its axis: the sphere alone says nothing of a long shaft.
+    """
+    count = 0
+    for p in range(radii.shape[0]):
+        along = 0.0
+        distance2 = 0.0
+        for axis in range(3):
+            offset = centres[p, axis] - source[axis]
+            along += offset * d[axis]
+            distance2 += offset * offset
+        margin = 0.75 * pitch * (math.sqrt(distance2) + radii[p])
+        if distance2 - along * along > (radii[p] + margin) ** 2:
+            continue
+        # distance of two lines: the triple product of the offset with the normal to both, over that normal's length
+        nx = d[1] * axes[p, 2] - d[2] * axes[p, 1]
+        ny = d[2] * axes[p, 0] - d[0] * axes[p, 2]
+        nz = d[0] * axes[p, 1] - d[1] * axes[p, 0]
+        across = math.sqrt(nx * nx + ny * ny + nz * nz)
+        apart = abs(
+            (centres[p, 0] - source[0]) * nx + (centres[p, 1] - source[1]) * ny + (centres[p, 2] - source[2]) * nz
+        )
+        if apart > (outer + margin) * across and across > 1e-3:
+            continue
+        near[count] = p
+        count += 1
+    return count
+
+
 @njit(parallel=True, nogil=True, cache=True)
 def _cast(
-    source, pixel_to_world, box, subrays, piece_from_world, side, y0, y1, outer, inner, notched, centres, radii,
+    source, pixel_to_world, box, subrays, piece_from_world, side, y0, y1, outer, inner, notched, centres, radii, axes,
     density, index_from_world, length, coverage, soft, bone,
 ):
     """Fills length (cm of solid), coverage (share of sub-rays that meet notched pieces) and displaced soft and bone."""
     row0, row1, col0, col1 = box
     share = 1.0 / (subrays * subrays)
     pieces = side.shape[0]
+    # how far apart the rays of neighbouring pixels are at unit distance, at most
+    pitch = max(np.linalg.norm(pixel_to_world[:, 0]), np.linalg.norm(pixel_to_world[:, 1]))
     for row in prange(row0, row1):
         starts = np.empty(_MAX_INTERVALS)
         stops = np.empty(_MAX_INTERVALS)
@@ -130,28 +177,20 @@ def _cast(
         o_local = np.empty(3)
         d_local = np.empty(3)
         point = np.empty(3)
+        near = np.empty(pieces, np.int64)
         for col in range(col0, col1):
+            _ray(pixel_to_world, col, row, d)
+            candidates = _near(source, d, pitch, centres, radii, axes, outer, near)
+            if candidates == 0:
+                continue
             for sub in range(subrays * subrays):
                 v = row - 0.5 + (sub // subrays + 0.5) / subrays
                 u = col - 0.5 + (sub % subrays + 0.5) / subrays
-                norm = 0.0
-                for axis in range(3):
-                    d[axis] = pixel_to_world[axis, 0] * u + pixel_to_world[axis, 1] * v + pixel_to_world[axis, 2]
-                    norm += d[axis] * d[axis]
-                norm = math.sqrt(norm)
-                for axis in range(3):
-                    d[axis] /= norm
+                _ray(pixel_to_world, u, v, d)
                 count = 0
                 hit_notched = False
-                for p in range(pieces):
-                    along = 0.0
-                    distance2 = 0.0
-                    for axis in range(3):
-                        offset = centres[p, axis] - source[axis]
-                        along += offset * d[axis]
-                        distance2 += offset * offset
-                    if distance2 - along * along > radii[p] * radii[p]:
-                        continue
+                for candidate in range(candidates):
+                    p = near[candidate]
                     for axis in range(3):
                         o_local[axis] = piece_from_world[p, axis, 3]
                         d_local[axis] = 0.0
@@ -218,7 +257,7 @@ def cast_tool(
     _cast(
         view.source, view.pixel_to_direction, box, subrays, np.linalg.inv(pieces.poses), pieces.side.astype(np.int64),
         pieces.y_start_mm, pieces.y_end_mm, float(pieces.outer_radius_mm), float(pieces.inner_radius_mm),
-        pieces.notched, centres, radii, density, index_from_world, length, coverage, soft, bone,
+        pieces.notched, centres, radii, np.ascontiguousarray(pieces.poses[:, :3, 1]), density, index_from_world, length, coverage, soft, bone,
     )
     return length, coverage, soft, bone
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,10 @@ class SessionTask:
         Raises:
             ValueError: a key is missing, or there are no patients for one of the splits.
         """
-        self.config = config if patient is None else config | {"only_patient": patient.name}
+        devices = {"carm": asdict(carm), "manipulator_device": asdict(geometry)}
+        given = {} if patient is None else {"given_patient": patient.digest()}
+        # through JSON, so that what is compared with an earlier order is what a file holds
+        self.config = json.loads(json.dumps(config | devices | given))
         self._given = patient
         self._carm = carm
         self._geometry = geometry
