@@ -8,46 +8,13 @@ integral exact for functions that are linear between planes.
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 
-import numba
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 _TILE = 8
 # Array indices are unsigned: numba wraps signed ones around, which costs this loop a quarter of its time.
 _U = np.uint64
-
-
-def march(density, labels, origin, pixel_to_direction, world_norm, reach_mm, soft, bone, hits, right_first) -> None:
-    """Casts one ray through every pixel centre.
-
-    Bands of rows are handed to the threads as they get free: the cores are shared with the rest of the session, and
-    with equal shares the slowest thread would set the pace.
-
-    Args:
-        density, labels: of a PreparedVolume.
-        origin: (3,) float64, the source in voxel indices.
-        pixel_to_direction: (3, 3) homogeneous pixel -> ray direction in voxel indices, camera z component one mm.
-        world_norm: (3, 3) homogeneous pixel -> ray direction in mm, same parameter.
-        reach_mm: camera z at which rays end: the detector's.
-        soft, bone: (R, C) float32, filled with area densities in g/cm^2.
-        hits: (R, C) uint8, filled with the labels met, bit by bit.
-        right_first: (R, C) uint8, filled with 1 where the right hemipelvis is met before the left.
-    """
-    bands = range(0, soft.shape[0], _TILE)
-
-    def band(row0: int) -> None:
-        _march_band(density, labels, origin, pixel_to_direction, world_norm, reach_mm, row0, soft, bone, hits, right_first)
-
-    for _ in _threads(numba.get_num_threads()).map(band, bands):
-        pass
-
-
-@lru_cache(maxsize=None)
-def _threads(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="march")
 
 
 @njit(inline="always")
@@ -62,17 +29,34 @@ def _plane_range(origin, direction, size, low, high):
     return max(low, min(a, b)), min(high, max(a, b))
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"})
-def _march_band(density, labels, origin, pixel_to_direction, world_norm, reach_mm, row0, soft, bone, hits, right_first):
-    """march for _TILE rows from row0 on, in square tiles: neighbouring rays share cache lines."""
+@njit(parallel=True, nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"})
+def march(density, labels, origin, pixel_to_direction, world_norm, reach_mm, soft, bone, hits, right_first):
+    """Casts one ray through every pixel centre, in square tiles: neighbouring rays share cache lines.
+
+    One call without the GIL: handing out parts from Python would wait for the GIL of a busy node at every part.
+
+    Args:
+        density, labels: of a PreparedVolume.
+        origin: (3,) float64, the source in voxel indices.
+        pixel_to_direction: (3, 3) homogeneous pixel -> ray direction in voxel indices, camera z component one mm.
+        world_norm: (3, 3) homogeneous pixel -> ray direction in mm, same parameter.
+        reach_mm: camera z at which rays end: the detector's.
+        soft, bone: (R, C) float32, filled with area densities in g/cm^2.
+        hits: (R, C) uint8, filled with the labels met, bit by bit.
+        right_first: (R, C) uint8, filled with 1 where the right hemipelvis is met before the left.
+    """
     rows, cols = soft.shape
+    tiles_x = (cols + _TILE - 1) // _TILE
+    tiles_y = (rows + _TILE - 1) // _TILE
     nx, ny, nz = labels.shape
     size = (nx, ny, nz)
     stride = (ny * nz, nz, 1)
     flat_density = density.reshape(-1)
     flat_labels = labels.reshape(-1)
-    d = np.empty(3)
-    for col0 in range(0, cols, _TILE):
+    for tile in prange(tiles_x * tiles_y):
+        row0 = (tile // tiles_x) * _TILE
+        col0 = (tile % tiles_x) * _TILE
+        d = np.empty(3)
         for row in range(row0, min(row0 + _TILE, rows)):
             for col in range(col0, min(col0 + _TILE, cols)):
                 length2 = 0.0
