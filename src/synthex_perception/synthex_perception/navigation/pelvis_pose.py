@@ -49,6 +49,16 @@ class PelvisPose:
     inliers: np.ndarray
     residual_px: float
 
+    def transform(self, point_mm: ArrayLike) -> np.ndarray:
+        """(3,) camera millimetres of a (3,) point in patient LPS millimetres."""
+        return self.camera_from_ct[:3, :3] @ np.asarray(point_mm, dtype=np.float64) + self.camera_from_ct[:3, 3]
+
+    def position_covariance(self, point_mm: ArrayLike) -> np.ndarray:
+        """(3, 3) mm^2, of where a (3,) point in patient LPS millimetres lies in the camera's frame."""
+        lever = self.camera_from_ct[:3, :3] @ np.asarray(point_mm, dtype=np.float64)
+        by_pose = np.hstack([np.eye(3), -_cross_matrices(lever[None])[0]])
+        return by_pose @ self.covariance @ by_pose.T
+
 
 def estimate_pelvis_pose(
     points_mm: ArrayLike, pixels: ArrayLike, intrinsics: ArrayLike, outlier_px: float = 12.0
