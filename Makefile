@@ -83,7 +83,7 @@ weights: ## render, train, measure and describe the session's weights from nothi
 	data=runs/datasets/weights-$(or $(SEED),1)-$(or $(N),1500); \
 	render --n $(or $(N),1500) --out $$data; \
 	step synthex_perception.training --data $$data --seed $(or $(SEED),1) --config config/training/session.yaml \
-	  --out $$run --max-minutes 25 --export $$run/session.safetensors; \
+	  --out $$run --max-minutes 20 --export $$run/session.safetensors; \
 	measure $$data $$run/phantoms; set -- --domain "held-out phantoms=$$run/phantoms/metrics.json"; \
 	if [ -n '$(PATIENT)' ]; then \
 	  render --n 120 --out $$run/ct --patient '$(PATIENT)' --labels '$(LABELS)' --label-scheme '$(LABEL_SCHEME)'; \

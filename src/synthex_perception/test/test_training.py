@@ -53,13 +53,13 @@ def test_soft_labels_are_shares_of_the_output_pixel():
 # -- losses ---------------------------------------------------------------------------------------------------------
 def test_silence_about_a_visible_landmark_costs_1():
     target = gaussian_heatmaps(np.array([[[63.0, 65.0]]]), np.array([[True]]), (128, 128), 2, 2.0)
-    assert heatmap_mse(torch.zeros_like(target), target, 2.0) == pytest.approx(1.0, abs=1e-3)
-    assert heatmap_mse(target, target, 2.0) == 0.0
+    assert heatmap_mse(torch.zeros_like(target), target, 2.0)[0, 0] == pytest.approx(1.0, abs=1e-3)
+    assert heatmap_mse(target, target, 2.0).max() == 0.0
 
 
 def test_negative_ncc_is_0_for_the_truth_and_blind_to_its_scale():
     target = gaussian_heatmaps(np.array([[[63.0, 65.0], [0, 0]]]), np.array([[True, False]]), (128, 128), 2, 2.0)
-    assert heatmap_ncc(3.0 * target, target) == pytest.approx(0.0, abs=1e-5)
+    assert heatmap_ncc(3.0 * target, target).max() == pytest.approx(0.0, abs=1e-5)
 
 
 def test_a_perfect_segmentation_has_no_dice_loss():
@@ -68,6 +68,23 @@ def test_a_perfect_segmentation_has_no_dice_loss():
         NetworkOutput(40.0 * labels, torch.zeros(2, 16, 32, 32)), labels, torch.zeros(2, 16, 32, 32), 1.5)
     assert terms.dice == pytest.approx(0.0, abs=1e-4)
     assert terms.total == pytest.approx(0.0, abs=1e-3)
+
+
+def test_what_counts_more_costs_more():
+    labels = soft_labels(torch.tensor([[[0, 0, 1, 1], [0, 0, 2, 2]]], dtype=torch.uint8).repeat(2, 2, 1), 3, 1)
+    target = torch.zeros(2, 2, 4, 4)
+    target[:, :, 1, 1] = 1.0
+
+    def cost(missed_class, missed_landmark, weights):
+        logits, maps = 20.0 * labels.clone(), target.clone()
+        logits[:, missed_class], maps[:, missed_landmark] = -20.0, 0.0
+        terms = MultiTaskLoss("mse+ncc", 0.5, 0.5, 1.0, *weights)(NetworkOutput(logits, maps), labels, target, 1.5)
+        return torch.stack([terms.dice, terms.cross_entropy, terms.heatmap])
+
+    weights = ([1.0, 1.0, 4.0], [1.0, 4.0])
+    assert (cost(2, 1, weights) > 2.0 * cost(1, 0, weights)).all()
+    assert torch.allclose(cost(2, 1, (None, None)), cost(1, 0, (None, None)))
+    assert torch.allclose(cost(2, 1, ([1.0] * 3, [1.0] * 2)), cost(2, 1, (None, None)))
 
 
 @pytest.mark.parametrize("kind", HEATMAP_LOSSES)

@@ -33,6 +33,8 @@ class TrainingConfig:
             time, and everything that is learned about where bones are carries over.
         heatmap_loss: mse, ncc or mse+ncc.
         dice_weight, cross_entropy_weight, heatmap_weight: factors of the loss terms.
+        manipulator_weight: how much the manipulator, its base and its tip count beside a bone and its landmarks: it is a
+            hundredth of a bone's size, and where its notched body begins hardly shows.
         checkpoint_every_steps: a resumable checkpoint is written this often.
         validation_images: at most this many of the validation split are evaluated after an epoch; 0 takes all.
     """
@@ -55,6 +57,7 @@ class TrainingConfig:
     dice_weight: float = 0.5
     cross_entropy_weight: float = 0.5
     heatmap_weight: float = 1.0
+    manipulator_weight: float = 1.0
     checkpoint_every_steps: int = 100
     validation_images: int = 200
 
@@ -62,6 +65,8 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "checkpoint_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
+        if not self.manipulator_weight > 0:
+            raise ValueError(f"training.manipulator_weight must be positive, got {self.manipulator_weight}")
         if not self.learning_rate > 0 or not self.heatmap_sigma_mm > 0:
             raise ValueError("training.learning_rate and heatmap_sigma_mm must be positive")
         if self.heatmap_sigma_start_mm < self.heatmap_sigma_mm or not 0.0 < self.heatmap_sigma_shrinks_until <= 1.0:

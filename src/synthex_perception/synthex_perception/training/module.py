@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 import lightning
 import numpy as np
@@ -29,6 +30,7 @@ class TrainingModule(lightning.LightningModule):
         total_steps: length of the schedule in steps.
         max_seconds: length of the schedule in wall time, whichever ends first; None for no limit.
         seed: of the initial weights.
+        weights: of the classes and of the landmarks in the loss.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class TrainingModule(lightning.LightningModule):
         total_steps: int,
         max_seconds: float | None,
         seed: int,
+        weights: tuple[Sequence[float] | None, Sequence[float] | None] = (None, None),
     ) -> None:
         super().__init__()
         self.network = build_network(network, seed)
@@ -46,7 +49,7 @@ class TrainingModule(lightning.LightningModule):
         if config.ema_decay:
             self.averaged = AveragedModel(self.network, multi_avg_fn=_Average(config.ema_decay))
         self.loss = MultiTaskLoss(
-            config.heatmap_loss, config.dice_weight, config.cross_entropy_weight, config.heatmap_weight
+            config.heatmap_loss, config.dice_weight, config.cross_entropy_weight, config.heatmap_weight, *weights
         )
         self._final_sigma_px = heatmap_sigma_px
         self._config, self._total_steps, self._max_seconds = config, total_steps, max_seconds

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from synthex_perception.training.config import TrainingConfig
 from synthex_perception.training.data import BatchStream, LoadedSplit, load_split
 from synthex_perception.training.log import EpochLog
 from synthex_perception.training.module import TrainingModule
+from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR, MANIPULATOR_LANDMARKS
 from synthex_sim.version import code_version
 from synthex_sim.whole_files import write_whole
 
@@ -85,7 +87,8 @@ def train(config: TrainingConfig, options: RunOptions, dataset=None) -> dict:
         training, config.batch_size, options.seed, config.randomization, network.num_classes, OUTPUT_STRIDE
     )
     max_seconds = options.max_minutes * 60.0 if options.max_minutes else None
-    module = TrainingModule(config, network, sigma_px, config.epochs * len(stream), max_seconds, options.seed)
+    weights = loss_weights(config, dataset.manifest.label_names, dataset.manifest.landmark_names)
+    module = TrainingModule(config, network, sigma_px, config.epochs * len(stream), max_seconds, options.seed, weights)
     metadata = WeightsMetadata(
         network, config.task, tuple(dataset.manifest.label_names), tuple(dataset.manifest.landmark_names), sigma_px,
         training_data=fingerprint(options.data), code_version=code_version(),
@@ -114,6 +117,15 @@ def train(config: TrainingConfig, options: RunOptions, dataset=None) -> dict:
         save_weights(path, module.evaluated_network(), metadata)
         print(f"weights: {path} ({path.stat().st_size / 1e6:.2f} MB)", flush=True)
     return summary
+
+
+def loss_weights(
+    config: TrainingConfig, label_names: Sequence[str], landmark_names: Sequence[str]
+) -> tuple[list[float], list[float]]:
+    """How much each class and each landmark counts in the loss."""
+    manipulator = LABEL_NAMES[MANIPULATOR]
+    return ([config.manipulator_weight if name == manipulator else 1.0 for name in label_names],
+            [config.manipulator_weight if name in MANIPULATOR_LANDMARKS else 1.0 for name in landmark_names])
 
 
 def newest_checkpoint(out: Path) -> Path:
