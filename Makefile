@@ -2,7 +2,7 @@
 # PYTHON names the Python to build with (3.11 to 3.13), ROS (sourced or wheels) the ROS 2; see `make help`.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help build session test weights dataset train evaluate replay record report clean
+.PHONY: help build session test weights dataset train evaluate replay record report topics echo call clean
 
 PYTHON ?= python3
 export PYTHON ROS TORCH_PIP_ARGS SYNTHEX_CACHE_DIR
@@ -32,8 +32,11 @@ help: ## show this
 #var SEED              of everything random (session, dataset, train, weights)
 #var RUN               name of the run's folder in runs/ (session, record, report)
 #var BAG               a recorded bag (replay; default runs/latest)
+#var TOPIC             its name or the end of it (echo)
+#var SERVICE           its name or the end of it (call)
+#var REQUEST           YAML, e.g. '{view: inlet}' (call)
 #var TASK              which scenes and labels, a file in config/tasks (dataset, train)
-#var N                 number of images (dataset, weights)
+#var N                 number of images (dataset, weights) or messages (echo; 0: until Ctrl-C)
 #var OUT               folder to write (dataset, train, evaluate)
 #var DATA              data set to read (train, evaluate)
 #var RESUME            true: go on with an interrupted run (train)
@@ -59,6 +62,15 @@ record: ## record what runs elsewhere on this machine
 replay: ## feed a recorded session to perception again
 	@$(SETUP) --profile run $(LAUNCH) replay.launch.yaml $(call arg,bag,BAG) $(call arg,rate,RATE) \
 	  $(call arg,weights,WEIGHTS) $(ARGS)
+
+topics: ## list topics and services of a running session
+	@$(SETUP) --profile run -- python -m synthex_bringup.nodes.inspection topics
+
+echo: ## print messages of a topic (TOPIC, N)
+	@$(SETUP) --profile run -- python -m synthex_bringup.nodes.inspection echo '$(TOPIC)' --count $(or $(N),1)
+
+call: ## call a service (SERVICE, REQUEST), e.g. SERVICE=carm/set_view REQUEST='{view: inlet}'
+	@$(SETUP) --profile run -- python -m synthex_bringup.nodes.inspection call '$(SERVICE)' '$(or $(REQUEST),{})'
 
 report: ## make the report of a run again (RUN, default the latest)
 	@$(SETUP) --profile run -- python -m synthex_bringup.report '$(or $(RUN_DIR),runs/latest)'

@@ -147,7 +147,7 @@ def test_parameters_of_the_launch_come_after_those_of_the_file(installed):
 
 def test_the_session_is_one_whole(installed):
     processes = described(installed, file_named("session")).processes
-    assert [process.name for process in processes] == ["cm_node", "carm_node", "perception_node", "recorder_node"]
+    assert [process.name for process in processes] == ["cm_node", "carm_node", "perception_node", "navigation_node", "recorder_node"]
     assert all(process.ends_launch for process in processes)
     without = described(installed, file_named("session"), record="false").processes
     assert "recorder_node" not in [process.name for process in without]

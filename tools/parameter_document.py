@@ -12,6 +12,7 @@ TABLES = (
     ("synthex_sim.nodes.carm_node", "TABLE"),
     ("cm_kinematics.nodes.cm_node", "TABLE"),
     ("synthex_perception.nodes.perception_node", "TABLE"),
+    ("synthex_perception.nodes.navigation_node", "TABLE"),
     ("synthex_bringup.nodes.recorder_node", "PARAMETERS"),
     ("synthex_bringup.nodes.replay_node", "PARAMETERS"),
 )

@@ -21,6 +21,7 @@ setup(
     entry_points={
         "console_scripts": [
             "perception_node = synthex_perception.nodes.perception_node:main",
+            "navigation_node = synthex_perception.nodes.navigation_node:main",
             "train = synthex_perception.training.__main__:main",
             "evaluate = synthex_perception.evaluation.__main__:main",
         ],

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cm_kinematics.geometry import load_geometry
-from test_pelvis_pose import K, PELVIS, error_of, pose_of, project
+from pelvis_views import K, PELVIS, error_of, pose_of, project
 
 from synthex_perception.navigation.navigator import NavigationLimits, NavigationState, Navigator, SeenManipulator
 from synthex_sim.anatomy import HIP_LANDMARKS

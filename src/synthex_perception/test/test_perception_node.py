@@ -24,7 +24,7 @@ from std_msgs.msg import Header  # noqa: E402
 from synthex_msgs.msg import CmDetection, LabelInfo, Landmark2DArray  # noqa: E402
 
 from cm_kinematics.nodes.conversions import stamp_message, stamp_ns  # noqa: E402
-from synthex_perception.nodes.stamp_pairs import StampPairs  # noqa: E402
+from synthex_perception.nodes.stamp_sets import StampSets  # noqa: E402
 from synthex_sim.anatomy import LABEL_NAMES, SESSION_LANDMARKS  # noqa: E402
 from synthex_sim.nodes.image_messages import from_image_msg, to_image_msg  # noqa: E402
 
@@ -262,13 +262,12 @@ def test_a_message_whose_data_do_not_fit_is_refused():
         from_image_msg(Image(height=4, width=4, encoding="mono16", step=8, data=bytes(10)))
 
 
-def test_pairs_need_equal_stamps_and_forget_old_images():
-    pairs = StampPairs(capacity=2)
-    assert pairs.add_left(1, "image") is None
-    assert pairs.add_right(2, "info") is None
-    assert pairs.add_right(1, "info") == ("image", "info")
-    assert pairs.add_left(2, "image") == ("image", "info")
+def test_sets_need_equal_stamps_and_forget_what_stays_incomplete():
+    sets = StampSets(("image", "info", "mask"), capacity=2)
+    assert sets.add("image", 1, "i1") is None and sets.add("info", 2, "c2") is None and sets.add("info", 1, "c1") is None
+    assert sets.add("mask", 1, "m1") == {"image": "i1", "info": "c1", "mask": "m1"}
+    assert sets.add("image", 2, "i2") is None and sets.add("mask", 2, "m2") == {"info": "c2", "image": "i2", "mask": "m2"}
     for stamp in (3, 4, 5):
-        pairs.add_left(stamp, "image")
-    assert pairs.left_without_partner == 1
-    assert pairs.add_right(3, "late") is None
+        sets.add("image", stamp, "i")
+    assert sets.forgotten == 1
+    assert sets.add("info", 3, "late") is None

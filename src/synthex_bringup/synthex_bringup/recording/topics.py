@@ -39,7 +39,8 @@ ANSWERS: tuple[str, ...] = (MASK, LANDMARKS, CM)
 
 #: Topics whose messages carry the stamp of one image.
 PER_IMAGE: frozenset[str] = frozenset(
-    (IMAGE, CAMERA_INFO, EXPOSURE, TRUE_MASK, TRUE_LANDMARKS, TRUE_CM, MASK, LANDMARKS, CM, "perception/overlay")
+    (IMAGE, CAMERA_INFO, EXPOSURE, TRUE_MASK, TRUE_LANDMARKS, TRUE_CM, MASK, LANDMARKS, CM, "perception/overlay",
+     "navigation/pelvis_pose", "navigation/cm_tip", "navigation/cm_base")
 )
 
 SESSION_TOPICS: tuple[SessionTopic, ...] = (
@@ -62,6 +63,10 @@ SESSION_TOPICS: tuple[SessionTopic, ...] = (
     SessionTopic(LANDMARKS, "synthex_msgs/msg/Landmark2DArray", node="perception_node"),
     SessionTopic(CM, "synthex_msgs/msg/CmDetection", node="perception_node"),
     SessionTopic("perception/overlay", "sensor_msgs/msg/Image", node="perception_node"),
+    SessionTopic("navigation/pelvis_pose", "geometry_msgs/msg/PoseWithCovarianceStamped", node="navigation_node"),
+    SessionTopic("navigation/cm_tip", "geometry_msgs/msg/PoseWithCovarianceStamped", node="navigation_node"),
+    SessionTopic("navigation/cm_base", "geometry_msgs/msg/PoseWithCovarianceStamped", node="navigation_node"),
+    SessionTopic("navigation/status", "synthex_msgs/msg/NavigationStatus", node="navigation_node"),
     SessionTopic("/tf", "tf2_msgs/msg/TFMessage"),
     SessionTopic("/tf_static", "tf2_msgs/msg/TFMessage", latched=True),
     SessionTopic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray"),

@@ -11,6 +11,7 @@ import hashlib
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from cm_kinematics.nodes.conversions import stamp_ns
@@ -28,7 +29,7 @@ from synthex_perception.inference.overlay import draw_overlay
 from synthex_perception.inference.postprocess import PostprocessConfig
 from synthex_perception.inference.predictor import Predictor
 from synthex_perception.nodes.perception_messages import cm_message, label_info_message, landmarks_message
-from synthex_perception.nodes.stamp_pairs import StampPairs
+from synthex_perception.nodes.stamp_sets import StampSets
 from synthex_sim.anatomy import LABEL_NAMES, SESSION_LANDMARKS
 from synthex_sim.nodes.image_messages import from_image_msg, to_image_msg
 from synthex_sim.nodes.newest_wins import NewestWins
@@ -48,6 +49,8 @@ TABLE = (
     Parameter("overlay", bool, True, "whether perception/overlay is drawn and published"),
     Parameter("autostart", bool, False, "configure and activate at the start", read_only=True),
 )
+
+_IMAGE, _CAMERA_INFO = "carm/image_raw", "carm/camera_info"
 
 _RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -136,11 +139,11 @@ class PerceptionNode(LifecycleNode):
         self._cm = self.create_publisher(CmDetection, "perception/cm", _RELIABLE)
         self._overlay = self.create_publisher(Image, "perception/overlay", _RELIABLE)
         self._outputs = [self._mask, self._label_info, self._landmarks, self._cm, self._overlay]
-        self._pairs: StampPairs[Image, CameraInfo] = StampPairs()
+        self._sets = StampSets((_IMAGE, _CAMERA_INFO))
         self._worker = NewestWins("inference", self._on_worker_error)
         self._inputs = [
-            self.create_subscription(Image, "carm/image_raw", self._on_image, _RELIABLE),
-            self.create_subscription(CameraInfo, "carm/camera_info", self._on_camera_info, _RELIABLE),
+            self.create_subscription(kind, topic, partial(self._take, topic), _RELIABLE)
+            for topic, kind in ((_IMAGE, Image), (_CAMERA_INFO, CameraInfo))
         ]
         self._published_threshold: float | None = None
         self._publish_label_info()
@@ -153,16 +156,11 @@ class PerceptionNode(LifecycleNode):
         self._predict_time, self._latency = Latency(), Latency()
 
     # -- images in ------------------------------------------------------------------------------------------------
-    def _on_image(self, message: Image) -> None:
-        self._on_pair(self._pairs.add_left(stamp_ns(message.header.stamp), message))
-
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        self._on_pair(self._pairs.add_right(stamp_ns(message.header.stamp), message))
-
-    def _on_pair(self, pair: tuple[Image, CameraInfo] | None) -> None:
-        if pair is None or not self._active:
+    def _take(self, topic: str, message: Image | CameraInfo) -> None:
+        complete = self._sets.add(topic, stamp_ns(message.header.stamp), message)
+        if complete is None or not self._active:
             return
-        image, info = pair
+        image, info = complete[_IMAGE], complete[_CAMERA_INFO]
         if (image.height, image.width) != (info.height, info.width):
             self._failed += 1
             self.get_logger().warning(
@@ -222,7 +220,7 @@ class PerceptionNode(LifecycleNode):
     def _report(self) -> Status:
         values = {
             "received": self._received, "answered": self._answered, "skipped": self._skipped, "failed": self._failed,
-            "images_without_camera_info": self._pairs.left_without_partner,
+            "without_partner": self._sets.forgotten,
             **self._predict_time.values("predict"), **self._latency.values("latency"),
         }
         if self._failed:

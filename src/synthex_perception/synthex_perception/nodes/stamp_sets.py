@@ -1,44 +1,32 @@
-"""Pairing messages of two topics by their exact stamp."""
+"""Bringing together messages of several topics that carry the same stamp."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Generic, TypeVar
-
-Left = TypeVar("Left")
-Right = TypeVar("Right")
+from typing import Any
 
 
-class StampPairs(Generic[Left, Right]):
-    """Holds the last messages of each side until the other side's message with the same stamp arrives.
+class StampSets:
+    """Holds messages until all topics have one with the same stamp.
 
     Args:
-        capacity: messages kept on each side; an older one that found no partner is forgotten and counted.
+        topics: names of the topics.
+        capacity: stamps kept; the oldest that never became complete is forgotten and counted.
     """
 
-    def __init__(self, capacity: int = 10) -> None:
+    def __init__(self, topics: tuple[str, ...], capacity: int = 10) -> None:
+        self._topics = frozenset(topics)
         self._capacity = capacity
-        self._left: OrderedDict[int, Left] = OrderedDict()
-        self._right: OrderedDict[int, Right] = OrderedDict()
-        self.left_without_partner = 0
+        self._sets: OrderedDict[int, dict[str, Any]] = OrderedDict()
+        self.forgotten = 0
 
-    def add_left(self, stamp_ns: int, message: Left) -> tuple[Left, Right] | None:
-        """The pair this message completes, or None."""
-        partner = self._right.pop(stamp_ns, None)
-        if partner is not None:
-            return message, partner
-        self._left[stamp_ns] = message
-        if len(self._left) > self._capacity:
-            self._left.popitem(last=False)
-            self.left_without_partner += 1
-        return None
-
-    def add_right(self, stamp_ns: int, message: Right) -> tuple[Left, Right] | None:
-        """The pair this message completes, or None."""
-        partner = self._left.pop(stamp_ns, None)
-        if partner is not None:
-            return partner, message
-        self._right[stamp_ns] = message
-        if len(self._right) > self._capacity:
-            self._right.popitem(last=False)
+    def add(self, topic: str, stamp_ns: int, message: Any) -> dict[str, Any] | None:
+        """The complete set, topic -> message, if this message completes one."""
+        parts = self._sets.setdefault(stamp_ns, {})
+        parts[topic] = message
+        if parts.keys() == self._topics:
+            return self._sets.pop(stamp_ns)
+        if len(self._sets) > self._capacity:
+            self._sets.popitem(last=False)
+            self.forgotten += 1
         return None

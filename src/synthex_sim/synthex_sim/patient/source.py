@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Mapping
+
+import numpy as np
 
 from synthex_sim.patient.nifti import load_nifti_patient
 from synthex_sim.patient.patient import Patient
 from synthex_sim.patient.phantom import make_phantom
 
 _NIFTI_SUFFIXES = (".nii", ".nii.gz")
+#: Voxels of a phantom of which only the landmarks are wanted: they do not depend on it.
+_COARSE_MM = 6.0
 
 
 def load_patient(source: str, labels: str = "", label_scheme: str = "", scheme_folder: str = "") -> Patient | None:
@@ -31,15 +36,36 @@ def load_patient(source: str, labels: str = "", label_scheme: str = "", scheme_f
     if source == "none":
         return None
     if source.startswith("phantom:"):
-        seed = source.removeprefix("phantom:")
-        if not seed.isdecimal():
-            raise ValueError(f"patient '{source}': a phantom is named by a whole number, for example phantom:7")
-        return make_phantom(int(seed))
+        return make_phantom(_phantom_seed(source))
     if not Path(source).exists():
         raise FileNotFoundError(f"patient {source} does not exist; give a NIfTI CT, phantom:SEED or none")
     if not source.endswith(_NIFTI_SUFFIXES):
         raise ValueError(f"patient {source}: CTs are read from NIfTI files ({', '.join(_NIFTI_SUFFIXES)})")
     return load_nifti_patient(source, labels or None, _scheme_path(label_scheme, scheme_folder))
+
+
+def planned_landmarks(source: str) -> Mapping[str, np.ndarray]:
+    """The 3D landmarks that a plan on this patient's CT holds, without making the CT where that is not needed.
+
+    Args:
+        source: as of ``load_patient``. The landmarks of a CT from a file are not known.
+
+    Returns:
+        name -> (3,) patient LPS millimetres; empty where there are none.
+
+    Raises:
+        ValueError: a phantom that is not named by a whole number.
+    """
+    if not source.startswith("phantom:"):
+        return {}
+    return make_phantom(_phantom_seed(source), _COARSE_MM).landmarks
+
+
+def _phantom_seed(source: str) -> int:
+    seed = source.removeprefix("phantom:")
+    if not seed.isdecimal():
+        raise ValueError(f"patient '{source}': a phantom is named by a whole number, for example phantom:7")
+    return int(seed)
 
 
 def _scheme_path(name: str, folder: str) -> Path | None:

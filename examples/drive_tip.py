@@ -1,0 +1,33 @@
+"""Inserts the manipulator until its tip is 5 mm further on, by what navigation sees; stops when navigation is lost.
+
+Research and simulation only, not a medical device.
+"""
+
+import time
+
+import numpy as np
+from synthex_bringup.nodes.session_client import Session
+
+
+def drive(session: Session, target_mm: np.ndarray, tolerance_mm: float = 0.5) -> str:
+    """Moves the tip along its own axis until it is abreast of a point in the C-arm's frame; says why it stopped."""
+    while True:
+        state, reason = session.navigation()
+        if state == "lost":
+            session.hold()
+            return f"stopped: {reason}"
+        tip, axis = session.tip()
+        error = float(axis @ (target_mm - tip))
+        if abs(error) < tolerance_mm:
+            session.hold()
+            return "there"
+        insertion, roll, tendon = session.manipulator()
+        session.servo(insertion + np.clip(error, -0.1, 0.1), roll, tendon)
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    with Session() as session:
+        session.hold()  # ends the scripted motion
+        start, direction = session.tip()
+        print(drive(session, start + 5.0 * direction))
