@@ -224,7 +224,9 @@ def test_bad_input_is_named_once_ends_the_session_and_leaves_no_run(argument, va
     assert finished.returncode != 0, output[-3000:]
     # from whom it came, and in the launcher's last words: one and the same message, nothing else that looks like one
     errors = [line for line in output.splitlines() if "error: " in line]
-    (message,) = {line.partition("error: ")[2] for line in errors}
+    messages = {line.partition("error: ")[2] for line in errors}
+    assert len(messages) == 1, messages
+    (message,) = messages
     assert reason in message and output.rstrip().endswith(message), output[-3000:]
     assert "Traceback" not in output
     assert sorted((folder / "runs").glob("*")) == before

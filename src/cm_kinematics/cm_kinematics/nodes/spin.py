@@ -13,6 +13,7 @@ from rclpy.exceptions import InvalidNodeNameException, InvalidNamespaceException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 #: What a wrong configuration (arguments, parameters, files) raises while a node starts.
 CONFIGURATION_ERRORS = (ValueError, OSError, ParameterException, InvalidNodeNameException, InvalidNamespaceException,
@@ -38,7 +39,9 @@ def run_node(factory: Callable[[], Node], name: str | None = None, args: Sequenc
     node = None
     try:
         try:
-            rclpy.init(args=args)
+            # rclpy's own handlers take the context away at once, under a node that is being made: that can crash. Until it
+            # is made, Ctrl-C is a KeyboardInterrupt between two lines of Python.
+            rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
             node = factory()
         except CONFIGURATION_ERRORS as error:
             print(f"{name}: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
@@ -49,6 +52,7 @@ def run_node(factory: Callable[[], Node], name: str | None = None, args: Sequenc
         # rclpy's executor of many threads spins until a callback's thread has got the GIL. With Python's 5 ms between
         # switches that took half a core and held up the C-arm's frames by up to 0.3 s; with 0.5 ms it is not seen.
         sys.setswitchinterval(0.0005)
+        install_signal_handlers(SignalHandlerOptions.ALL)
         executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(num_threads=threads)
         executor.add_node(node)
         executor.spin()
@@ -57,7 +61,11 @@ def run_node(factory: Callable[[], Node], name: str | None = None, args: Sequenc
     finally:
         # Ctrl-C in a launched session delivers SIGINT twice (terminal and launcher): the second must not break this.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None and hasattr(node, "close"):
-            node.close()
+        if node is not None:
+            if hasattr(node, "close"):
+                node.close()
+            # Left to the interpreter's end, middleware that is still discovering can be torn down under its threads.
+            node.destroy_node()
         rclpy.try_shutdown()
+        gc.unfreeze()
     return 0
