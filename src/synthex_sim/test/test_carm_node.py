@@ -198,9 +198,10 @@ def test_a_sweep_publishes_images_and_ends_where_it_should(session):
 
 
 def test_a_second_motion_is_refused_and_a_cancelled_sweep_stays_where_it_is(session):
+    under_way = []
     sending = session.sweep.send_goal_async(
-        Sweep.Goal(end=JointState(name=["orbital"], position=[-0.3]), duration=30.0))
-    session.spin_until(sending.done)
+        Sweep.Goal(end=JointState(name=["orbital"], position=[-0.3]), duration=30.0), feedback_callback=under_way.append)
+    session.spin_until(lambda: sending.done() and under_way)  # accepted is not yet moving
     refused = session.call(session.set_view, SetView.Request(view="ap"))
     assert not refused.success and "another motion" in refused.message
     cancelling = sending.result().cancel_goal_async()
@@ -238,7 +239,8 @@ def test_deactivated_it_is_silent_and_activated_again_the_arm_is_where_it_was(se
     transition(Transition.TRANSITION_DEACTIVATE)
     refused = session.call(session.acquire, Acquire.Request())
     assert not refused.success and "not active" in refused.message
-    session.spin_until(lambda: True)
+    end = time.monotonic() + 0.5  # a frame that was in the making is finished
+    session.spin_until(lambda: time.monotonic() > end)
     session.got["carm/image_raw"].clear()
     end = time.monotonic() + 0.5
     session.spin_until(lambda: time.monotonic() > end)
