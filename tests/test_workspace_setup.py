@@ -1,7 +1,6 @@
 """The set-up: done once, done again when its inputs change, quiet, and clear when it fails."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ from workspace_setup.environment import cache_folder, workspace_environment
 from workspace_setup.ros_choice import RosChoice
 from workspace_setup.stamps import Stamps, digest, files_below
 from workspace_setup.steps import StepFailed, Workspace
-from workspace_setup.torch_build import CPU_INDEX, CPU_PIP_ARGS, choose_torch_build, names_sources
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 WHEELS = RosChoice("wheels", "jazzy", "", [])
@@ -22,7 +20,6 @@ echo "$@" >> {calls}
 case "$*" in
   *"-m venv"*) for last; do :; done; mkdir -p "$last/bin"; echo "version = 3.12.1" > "$last/pyvenv.cfg"
                echo "VIRTUAL_ENV=$last" > "$last/bin/activate"; cp {python} "$last/bin/python";;
-  *"pip config list") cat {root}/pip-config 2>/dev/null;;
   *"pip install"*) [ ! -e {root}/pip-fails ] || {{ echo "no such version"; exit 1; }};;
   *colcon*) mkdir -p install/demo; touch install/local_setup.bash; mkdir -p install/tf2_msgs;;
 esac
@@ -53,7 +50,7 @@ def calls_of_set_up(tree, profile="run", nvidia_gpu=False, **environ):
     calls.write_text("")
     environ["PATH"] = os.environ["PATH"]
     Workspace(str(tree), str(tree.parent / "python"), WHEELS, environ, nvidia_gpu).set_up(profile)
-    return [line for line in calls.read_text().splitlines() if not re.search("import pip|pip config list", line)]
+    return [line for line in calls.read_text().splitlines() if "import pip" not in line]
 
 
 def set_up(tree, profile="run"):
@@ -124,40 +121,16 @@ def test_a_step_says_in_one_line_what_it_does(tree, capsys):
     assert len(lines) == 3 and all(line.startswith("[set-up] ") and line.endswith(" s") for line in lines)
 
 
-MIRROR = "global.index-url='https://mirror.example/simple'\n"
-
-
-@pytest.mark.parametrize("pip_config, nvidia_gpu, asked, options, words", [
-    ("", False, "", CPU_PIP_ARGS, f"no NVIDIA GPU found: torch in its CPU build from {CPU_INDEX}"),
-    (MIRROR, False, "", "", f"TORCH_PIP_ARGS='{CPU_PIP_ARGS}' takes the CPU build"),
-    ("", True, "", "", "NVIDIA GPU found: torch as PyPI has it"), (MIRROR, True, "", "", "NVIDIA GPU found"),
-    ("", False, "--find-links '/my wheels'", "--find-links /my wheels", ""), (MIRROR, True, "--pre", "--pre", "")])
-def test_the_build_of_torch_is_the_one_for_this_machine_and_the_user_is_told(
-        tree, capsys, pip_config, nvidia_gpu, asked, options, words):
-    (tree / "pip-config").write_text(pip_config)
+@pytest.mark.parametrize("nvidia_gpu, asked, options, told", [
+    (False, "", [], 1), (True, "", [], 0), (False, "--find-links '/my wheels'", ["--find-links", "/my", "wheels"], 0),
+    (True, "--pre", ["--pre"], 0)])
+def test_torch_alone_gets_the_options_asked_for_and_without_a_gpu_the_smaller_build_is_named(
+        tree, capsys, nvidia_gpu, asked, options, told):
     _, torch, others, _ = calls_of_set_up(tree, nvidia_gpu=nvidia_gpu, TORCH_PIP_ARGS=asked)
-    assert torch.partition("--no-deps ")[2].split() == [*options.split(), "torch==2"]
-    assert "download.pytorch.org" not in others and "--no-deps" not in others
-    told = [line for line in capsys.readouterr().out.splitlines() if "torch" in line]
-    assert len(told) == bool(words) and all(line.startswith("[set-up] ") and words in line for line in told)
-
-
-def test_the_options_that_are_named_are_those_that_would_do_it():
-    remark = choose_torch_build("", False, True).remark
-    (named,) = re.findall("TORCH_PIP_ARGS='(.*)'", remark)
-    assert choose_torch_build(named, False, True).pip_args == choose_torch_build("", False, False).pip_args
-
-
-@pytest.mark.parametrize("variable, value, expected", [
-    ("PIP_FIND_LINKS", "/wheels", True), ("PIP_INDEX_URL", "https://mirror.example/simple", True),
-    ("PIP_EXTRA_INDEX_URL", "https://mirror.example/simple", True), ("PIP_NO_INDEX", "1", True),
-    ("PIP_DEFAULT_TIMEOUT", "60", False)])
-def test_what_pip_has_been_told_of_sources_is_understood_from_pip_itself(variable, value, expected):
-    environ = {name: text for name, text in os.environ.items() if not name.startswith("PIP_")}
-    environ.update({"PIP_CONFIG_FILE": os.devnull, variable: value})
-    command = [sys.executable, "-m", "pip", "config", "list"]
-    answer = subprocess.run(command, env=environ, capture_output=True, text=True)
-    assert variable[4:].lower().replace("_", "-") in answer.stdout and names_sources(answer.stdout) == expected
+    assert torch.partition("--no-deps ")[2].split() == [*options, "torch==2"]
+    assert "--no-deps" not in others and not any(option in others for option in options)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "TORCH_PIP_ARGS" in line]
+    assert len(lines) == told and all(line.startswith("[set-up] no NVIDIA GPU found") for line in lines)
 
 
 def test_a_fingerprint_tells_names_contents_and_words_apart(tmp_path):

@@ -6,7 +6,6 @@ workspace needs shall get a sentence that helps, not a SyntaxError.
     requirements.py  what must be there before anything is installed, and the remedy for what is not
     ros_choice.py    which ROS 2 is used: the sourced one or the wheels, never a mixture
     environment.py   the environment variables that commands in the workspace get
-    torch_build.py   which build of torch: for CUDA or for the CPU alone
     stamps.py        remembers what has been done, keyed by what it was done with
     steps.py         virtual environment, pip, colcon
     command.py       the command line

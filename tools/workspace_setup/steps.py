@@ -1,6 +1,7 @@
 """The set-up itself: virtual environment, pip, colcon. Every step is done once and noted in a stamp."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,6 @@ from typing import Dict, List, Mapping
 
 from .ros_choice import RosChoice
 from .stamps import Stamps, digest, files_below
-from .torch_build import choose_torch_build, names_sources
 
 #: Requirement files of each profile, in requirements/. The wheels of ROS 2 are left out where ROS 2 is sourced.
 PROFILES = {
@@ -29,7 +29,7 @@ class StepFailed(Exception):
 class Workspace:
     """The repository at `root`, set up with `python` and the ROS 2 of `choice`; `environ` is for the steps.
 
-    `nvidia_gpu`: whether this machine has one, by which the build of torch is chosen.
+    `nvidia_gpu`: whether this machine has one; where it has not, a smaller build of torch is spoken of.
     """
 
     def __init__(self, root, python, choice, environ, nvidia_gpu=False):
@@ -146,16 +146,10 @@ class Workspace:
     def _torch_pip_args(self):
         # type: () -> List[str]
         asked = self._environ.get("TORCH_PIP_ARGS", "")
-        build = choose_torch_build(asked, self._nvidia_gpu, self._pip_has_own_sources())
-        if build.remark:
-            print("[set-up] " + build.remark)
-        return build.pip_args
-
-    def _pip_has_own_sources(self):
-        # type: () -> bool
-        pip = [os.path.join(self.venv, "bin", "python"), "-m", "pip", "config", "list"]
-        answer = subprocess.run(pip, env=self.activated(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        return names_sources(answer.stdout.decode(errors="replace"))
+        if not asked and not self._nvidia_gpu:
+            print("[set-up] no NVIDIA GPU found: torch's CPU build, 4 GB smaller than the one for CUDA, is enough; "
+                  "TORCH_PIP_ARGS takes pip's options for where it is")
+        return shlex.split(asked)
 
     # -- colcon -------------------------------------------------------------------------------------------------------
     def _packages(self):

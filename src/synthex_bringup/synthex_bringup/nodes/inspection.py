@@ -24,8 +24,8 @@ from .raw_topics import message_class, reader_qos
 #: Topics that ROS itself makes.
 _OWN = ("/rosout", "/parameter_events")
 _LONGEST = 36
-_DISCOVERY_S = 4.0
-_QUIET_S = 1.0
+_DISCOVERY_S = 5.0
+_QUIET_S = 2.0
 
 
 class InspectionError(Exception):
@@ -95,7 +95,7 @@ def _foreign(node: Node, topic: str) -> bool:
 
 
 def _settled(look: Callable[[Node], Graph], node: Node) -> Graph:
-    """What there is once nothing has been added for a second: nodes are discovered one after the other.
+    """What there is once nothing has been added for two seconds: nodes are discovered one after the other.
 
     Raises:
         InspectionError: there is nothing.

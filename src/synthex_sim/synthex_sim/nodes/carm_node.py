@@ -103,6 +103,12 @@ class CArmNode(LifecycleNode):
         self._worker: NewestWins | None = None
         self._shape: tuple[np.ndarray, np.ndarray] | None = None
         self._active = False
+        # Made once and for all: rclpy's executor fails when an action server is destroyed while it waits.
+        self._sweep = ActionServer(
+            self, Sweep, "carm/sweep", self._on_sweep, callback_group=ReentrantCallbackGroup(),
+            goal_callback=lambda _: GoalResponse.ACCEPT if self._active else GoalResponse.REJECT,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+        )
         if self._settings["autostart"]:
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
@@ -148,7 +154,6 @@ class CArmNode(LifecycleNode):
         for service in self._services_made:
             self.destroy_service(service)
         self.destroy_subscription(self._shape_subscription)
-        self._sweep.destroy()
         self._transforms.destroy()
         self._diagnostics.destroy()
         self._room = self._simulator = None
@@ -212,11 +217,6 @@ class CArmNode(LifecycleNode):
             self.create_service(Acquire, "carm/acquire", self._on_acquire, callback_group=waiting),
             self.create_service(SetView, "carm/set_view", self._on_set_view, callback_group=waiting),
         ]
-        self._sweep = ActionServer(
-            self, Sweep, "carm/sweep", self._on_sweep, callback_group=waiting,
-            goal_callback=lambda _: GoalResponse.ACCEPT if self._active else GoalResponse.REJECT,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
-        )
         self._worker = NewestWins("exposures", self._on_worker_error)
         self._render_time = Latency()
         self._transforms = TransformPublisher(self)
