@@ -43,7 +43,7 @@ TOPICS = (
 
 def command(*parameters: str) -> list[str]:
     given = [f"device_file:={CONFIG / 'carm' / 'cios_fusion.yaml'}", f"cm_device_file:={CONFIG / 'cm' / 'notched_27.yaml'}",
-             "autostart:=true", "image_size:=64", "rate_hz:=10.0", *parameters]
+             "autostart:=true", "image_size:=64", "rate_hz:=10.0", "manipulator_wait_s:=0.0", *parameters]
     flags = [part for parameter in given for part in ("-p", parameter)]
     return [sys.executable, "-m", "synthex_sim.nodes.carm_node", "--ros-args", "-r", f"__ns:={NAMESPACE}", *flags]
 

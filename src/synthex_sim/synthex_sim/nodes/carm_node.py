@@ -59,6 +59,8 @@ TABLE = (
     Parameter("mas", float, 0.0, "tube current-time product of a frame; 0: the profile's", "mA s", range=(0.0, radiograph.MAX_MAS)),
     Parameter("noise", bool, True, "whether quanta are counted"),
     Parameter("manipulator", bool, True, "whether the manipulator on cm/shape is in the beam"),
+    Parameter("manipulator_wait_s", float, 5.0, "no frames without the manipulator for so long after activation: it may "
+              "still be starting", "s", range=(0.0, 600.0), read_only=True),
     Parameter("ground_truth", bool, True, "whether carm/ground_truth is published", read_only=True),
     Parameter("table_height_mm", float, 1000.0, "table top over the floor", "mm", range=(500.0, 1500.0), read_only=True),
     Parameter("reference_height_mm", float, 120.0, "patient's reference point over the table top", "mm",
@@ -131,6 +133,7 @@ class CArmNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Starts the exposures."""
         self._published = self._skipped = 0
+        self._patience_ends_s = time.monotonic() + self._settings["manipulator_wait_s"]
         self._active = True
         self._timer = self.create_timer(1.0 / self._settings["rate_hz"], self._on_timer)
         return super().on_activate(state)
@@ -234,6 +237,10 @@ class CArmNode(LifecycleNode):
         self._shape = (pose_mm(message.segments[0]), np.asarray(message.joint_angles))
 
     def _on_timer(self) -> None:
+        if self._settings["manipulator"] and self._shape is None:
+            if time.monotonic() < self._patience_ends_s:
+                return
+            self.get_logger().warning("images show no manipulator: nobody publishes cm/shape", once=True)
         if self._worker.is_idle:
             self._worker.offer(self._frame(self._exposure()))
         else:
