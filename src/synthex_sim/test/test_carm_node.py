@@ -25,6 +25,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
 from synthex_msgs.action import Sweep  # noqa: E402
 from synthex_msgs.msg import CmDetection, CmShape, Exposure, LabelInfo, Landmark2DArray  # noqa: E402
 from synthex_msgs.srv import Acquire, SetView  # noqa: E402
+from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
 
 from cm_kinematics.geometry import load_geometry  # noqa: E402
 from cm_kinematics.kinematics import segment_poses, tip_point  # noqa: E402
@@ -83,6 +84,7 @@ class Client:
 def small_ct(tmp_path_factory):
     volume = np.full((40, 40, 40), -1000, np.int16)
     volume[5:-5, 5:-5, 5:-5] = 30
+    volume[8:14, 8:14, 8:14] = 900  # a bone, on the patient's left
     path = tmp_path_factory.mktemp("ct") / "box.nii.gz"
     nibabel.save(nibabel.Nifti1Image(volume, np.diag([6.0, 6.0, 6.0, 1.0])), path)
     return path
@@ -144,6 +146,20 @@ def test_the_manipulator_on_cm_shape_appears_where_its_pose_says(session):
     rows, columns = np.nonzero(mask == 7)
     assert len(rows) == seen.mask_pixels
     assert min(np.hypot(columns - seen.tip.x, rows - seen.tip.y)) < 1.5
+
+
+def test_the_bones_are_there_for_those_who_come_late(session):
+    got = []
+    session.node.create_subscription(MarkerArray, "carm/ground_truth/bones", got.append, LATCHED)
+    session.spin_until(lambda: got)
+    (marker,) = got[0].markers
+    assert (marker.ns, marker.id, marker.type, marker.header.frame_id) == ("bone", 0, Marker.TRIANGLE_LIST, "ct_lps")
+    assert marker.frame_locked
+    assert stamp_ns(marker.header.stamp) <= stamp_ns(session.got["carm/image_raw"][0].header.stamp)
+    corners = np.array([[p.x, p.y, p.z] for p in marker.points])
+    # Voxels 8..13 of 6 mm; RAS in the file, LPS and metres here.
+    np.testing.assert_allclose(corners.min(axis=0), [-0.081, -0.081, 0.045], atol=0.003)
+    np.testing.assert_allclose(corners.max(axis=0), [-0.045, -0.045, 0.081], atol=0.003)
 
 
 def test_acquire_brings_the_image_with_the_exposure_asked_for(session):
@@ -255,6 +271,20 @@ def test_deactivated_it_is_silent_and_activated_again_the_arm_is_where_it_was(se
     assert session.call(session.acquire, Acquire.Request()).success
     diagnostics = session.node.get_publishers_info_by_topic("/diagnostics")
     assert len(diagnostics) == 1
+
+
+def test_without_ground_truth_nothing_is_published_under_that_name(small_ct):
+    domain_id = random.randint(10, 90)
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    process = subprocess.Popen(command(f"patient:={small_ct}", "ground_truth:=false"), env=environment)
+    client = Client(domain_id)
+    client.spin_until(lambda: client.got["carm/image_raw"] or process.poll() is not None)
+    published = [topic for topic, _ in client.node.get_publisher_names_and_types_by_node("carm_node", NAMESPACE)]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=5) == 0
+    client.close()
+    assert f"{NAMESPACE}/carm/image_raw" in published
+    assert not [topic for topic in published if "ground_truth" in topic]
 
 
 @pytest.mark.parametrize(("parameter", "reason"), [

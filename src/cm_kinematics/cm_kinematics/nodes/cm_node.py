@@ -21,6 +21,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from synthex_msgs.msg import CmShape, StringStamped
 from synthex_msgs.msg import OperatingState as OperatingStateMessage
+from visualization_msgs.msg import MarkerArray
 
 from cm_kinematics.actuation import ACTUATORS, Actuation, load_actuation
 from cm_kinematics.device import CmDevice, CommandRejected
@@ -38,6 +39,7 @@ from cm_kinematics.nodes.conversions import (
     to_metres,
 )
 from cm_kinematics.nodes.diagnostics import Diagnostics, Latency, Level, Status
+from cm_kinematics.nodes.markers import cm_markers
 from cm_kinematics.nodes.parameters import REQUIRED, Parameter, ParameterValues, declare
 from cm_kinematics.nodes.spin import run_node
 from cm_kinematics.nodes.transforms import TransformPublisher
@@ -73,6 +75,9 @@ _LONGEST_STEP_S = 0.5
 #: Frame of the entry pose and of cm/shape, parent of cm_base in tf. Whoever takes cm/shape counts on it.
 _TABLE_FRAME = "table"
 _LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+#: Markers are for people: no more often than an eye needs.
+_MARKERS_HZ = 5.0
 
 
 class CmNode(Node):
@@ -101,12 +106,14 @@ class CmNode(Node):
         self._rejected_before = 0
         self._last_rejection = ""
         self._work = Latency()
+        self._seen: tuple[TimeMessage, np.ndarray] | None = None
         self._make_interface()
         self._state_sent: tuple[str, bool, bool] | None = None
         if parameters["enable_at_start"]:
             self._device.state_command("enable")
         self._last_ns = self.get_clock().now().nanoseconds
         self._timer = self.create_timer(1.0 / parameters["rate"], self._tick)
+        self._markers_timer = self.create_timer(1.0 / min(parameters["rate"], _MARKERS_HZ), self._show)
         self._publish_state(self.get_clock().now().to_msg())
         plan = "scripted motion until commanded" if parameters["script"] else "waiting for commands"
         self.get_logger().info(f"{self._geometry.name}: {self._device.state.value}, {plan}")
@@ -117,6 +124,7 @@ class CmNode(Node):
         self._shape = self.create_publisher(CmShape, "cm/shape", 5)
         self._measured_cp = self.create_publisher(PoseStamped, "cm/measured_cp", 10)
         self._state = self.create_publisher(OperatingStateMessage, "cm/operating_state", _LATCHED)
+        self._markers = self.create_publisher(MarkerArray, "cm/markers", _NEWEST)
         self.create_subscription(JointState, "cm/servo_jp", self._on_servo, 1)
         self.create_subscription(JointState, "cm/move_jp", self._on_move, 1)
         self.create_subscription(StringStamped, "cm/state_command", self._on_state_command, 10)
@@ -169,19 +177,26 @@ class CmNode(Node):
         measured = self._device.measured
         angles = joint_angles_from_tendon(self._geometry, measured[2])
         base = base_pose(self._entry, measured[0], measured[1])
+        segments = base @ segment_poses(self._geometry, angles)
         tip = tip_pose(self._geometry, angles)
         self._measured_js.publish(joint_state_message(stamp, ACTUATORS, measured * _TO_SI,
                                                       self._device.velocity * _TO_SI))
         self._joint_states.publish(joint_state_message(stamp, self._hinge_names, angles))
-        self._shape.publish(self._shape_message(stamp, angles, base))
+        self._shape.publish(self._shape_message(stamp, angles, segments))
         self._measured_cp.publish(_pose_stamped(stamp, "cm_base", tip))
         self._transforms.send(stamp, (_TABLE_FRAME, "cm_base", base), ("cm_base", "cm_tip", tip))
         self._publish_state(stamp)
+        self._seen = stamp, segments
         self._work.add(time.perf_counter() - started)
 
+    def _show(self) -> None:
+        """Publish where the device was at the last tick as markers, if anybody looks."""
+        if self._seen is not None and self._markers.get_subscription_count():
+            stamp, segments = self._seen
+            self._markers.publish(cm_markers(self._geometry, segments, _TABLE_FRAME, stamp))
+
     # -- messages ---------------------------------------------------------------------------------------------------
-    def _shape_message(self, stamp: TimeMessage, angles: np.ndarray, base: np.ndarray) -> CmShape:
-        poses = base @ segment_poses(self._geometry, angles)
+    def _shape_message(self, stamp: TimeMessage, angles: np.ndarray, poses: np.ndarray) -> CmShape:
         start = poses[0] @ np.append(base_point(self._geometry), 1.0)
         end = poses[-1] @ np.append(tip_offset(self._geometry), 1.0)
         message = CmShape(device=self._geometry.name, segments=pose_messages(poses), arc_length=self._arc_length,

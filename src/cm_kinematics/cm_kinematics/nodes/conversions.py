@@ -33,6 +33,13 @@ def rigid_to_metres(transform_mm: ArrayLike) -> np.ndarray:
     return transform
 
 
+def rigid_to_millimetres(transform_m: ArrayLike) -> np.ndarray:
+    """(..., 4, 4) rigid transforms with their translation in millimetres instead of metres."""
+    transform = np.array(transform_m, dtype=np.float64)
+    transform[..., :3, 3] = to_millimetres(transform[..., :3, 3])
+    return transform
+
+
 # -- points and poses -------------------------------------------------------------------------------------------------
 def point_message(point_mm: ArrayLike) -> Point:
     """(3,) millimetres as a Point in metres."""
@@ -82,6 +89,17 @@ def transform_message(transform_mm: ArrayLike) -> Transform:
     pose = pose_message(transform_mm)
     return Transform(translation=Vector3(x=pose.position.x, y=pose.position.y, z=pose.position.z),
                      rotation=pose.orientation)
+
+
+def transform_mm(message: Transform) -> np.ndarray:
+    """A Transform in metres as a (4, 4) float64 rigid transform in millimetres.
+
+    Raises:
+        ValueError: as ``pose_mm``.
+    """
+    translation = message.translation
+    position = Point(x=translation.x, y=translation.y, z=translation.z)
+    return pose_mm(Pose(position=position, orientation=message.rotation))
 
 
 # -- time -------------------------------------------------------------------------------------------------------------

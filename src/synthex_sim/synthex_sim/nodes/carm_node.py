@@ -30,6 +30,7 @@ from std_msgs.msg import Header
 from synthex_msgs.action import Sweep
 from synthex_msgs.msg import CmDetection, CmShape, Exposure, LabelInfo, Landmark2DArray
 from synthex_msgs.srv import Acquire, SetView
+from visualization_msgs.msg import MarkerArray
 
 from synthex_sim.carm.carm import STANDARD_VIEWS, CArm, CArmJoints
 from synthex_sim.carm.positioner import Positioner, orbit_script
@@ -37,8 +38,10 @@ from synthex_sim.nodes import carm_messages
 from synthex_sim.nodes.arm_motion import ArmMotion
 from synthex_sim.nodes.image_messages import to_image_msg
 from synthex_sim.nodes.newest_wins import NewestWins
+from synthex_sim.nodes.surface_messages import bones_message
 from synthex_sim.operating_room import OperatingRoom
 from synthex_sim.patient.source import load_patient
+from synthex_sim.patient.surface import bone_surfaces
 from synthex_sim.xray import radiograph
 from synthex_sim.xray.simulator import PROJECTORS, RENDERERS, XraySimulator
 
@@ -212,8 +215,13 @@ class CArmNode(LifecycleNode):
             self._true_landmarks = publish(Landmark2DArray, "carm/ground_truth/landmarks", _RELIABLE)
             self._true_cm = publish(CmDetection, "carm/ground_truth/cm", _RELIABLE)
             self._true_labels = publish(LabelInfo, "carm/ground_truth/label_info", _LATCHED)
-            self._true_labels.publish(carm_messages.label_info_message(self.get_clock().now().to_msg()))
-            self._entities += [self._true_mask, self._true_landmarks, self._true_cm, self._true_labels]
+            self._true_bones = publish(MarkerArray, "carm/ground_truth/bones", _LATCHED)
+            stamp = self.get_clock().now().to_msg()
+            self._true_labels.publish(carm_messages.label_info_message(stamp))
+            if self._room.patient is not None:
+                self._true_bones.publish(bones_message(bone_surfaces(self._room.patient), stamp))
+            self._entities += [self._true_mask, self._true_landmarks, self._true_cm, self._true_labels,
+                               self._true_bones]
         self._shape_subscription = self.create_subscription(CmShape, "cm/shape", self._on_shape, 1)
         waiting = ReentrantCallbackGroup()
         self._services_made = [
