@@ -2,7 +2,7 @@
 # PYTHON names the Python to build with (3.11 to 3.13), ROS (sourced or wheels) the ROS 2; see `make help`.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help build session test weights dataset train evaluate replay record report topics echo call clean
+.PHONY: help build session test weights dataset train evaluate replay offline record view report topics echo call clean
 
 PYTHON ?= python3
 export PYTHON ROS TORCH_PIP_ARGS SYNTHEX_CACHE_DIR
@@ -25,19 +25,22 @@ help: ## show this
 #var LABELS            label map of the CT in NIfTI (session, weights)
 #var LABEL_SCHEME      what its ids mean: a name in config/labels or a file (session, weights)
 #var CT_NAME           what the model card calls that CT (weights)
-#var WEIGHTS           weights of the network, .safetensors (session, replay, evaluate)
-#var FRAMES            how many frames to record (session)
+#var WEIGHTS           weights of the network, .safetensors (session, replay, offline, evaluate)
+#var FRAMES            how many frames to record; 0: until Ctrl-C (session)
+#var VIEWER            false: no viewer in the browser (session)
 #var RATE              images per second (session); times the recorded speed (replay)
-#var DURATION          end after so many seconds (record)
+#var DURATION          end after so many seconds (session, record)
 #var SEED              of everything random (session, dataset, train, weights)
 #var RUN               name of the run's folder in runs/ (session, record, report)
-#var BAG               a recorded bag (replay; default runs/latest)
+#var BAG               a recorded bag (replay, offline; default runs/latest)
+#var PLAN              phantom:<seed> whose landmarks navigation knows (replay, offline; default: that of the recording)
+#var PAUSE             true: stay at the end of the recording until Ctrl-C (replay)
 #var TOPIC             its name or the end of it (echo)
 #var SERVICE           its name or the end of it (call)
 #var REQUEST           YAML, e.g. '{view: inlet}' (call)
 #var TASK              which scenes and labels, a file in config/tasks (dataset, train)
 #var N                 number of images (dataset, weights) or messages (echo; 0: until Ctrl-C)
-#var OUT               folder to write (dataset, train, evaluate)
+#var OUT               folder to write (offline, dataset, train, evaluate)
 #var DATA              data set to read (train, evaluate)
 #var RESUME            true: go on with an interrupted run (train)
 #var ARGS              further launch arguments, name:=value ...; for make test: arguments of pytest
@@ -49,19 +52,25 @@ help: ## show this
 build: ## set up everything without running anything
 	@$(SETUP) --profile run
 
-session: ## simulate a session: images, manipulator, perception, recording, report
-	@$(SETUP) --profile run $(LAUNCH) session.launch.yaml $(call arg,patient,PATIENT) $(call arg,labels,LABELS) \
+# On a terminal it goes on after its report, to be looked at and commanded; elsewhere it ends.
+session: ## simulate a session: images, manipulator, perception, viewer, recording, report
+	@[ ! -t 1 ] || stay=stay:=true; \
+	$(SETUP) --profile run $(LAUNCH) session.launch.yaml $(call arg,patient,PATIENT) $(call arg,labels,LABELS) \
 	  $(call arg,weights,WEIGHTS) $(call arg,frames,FRAMES) $(call arg,rate_hz,RATE) $(call arg,seed,SEED) \
-	  $(call arg,label_scheme,LABEL_SCHEME) \
-	  $(call arg,run_dir,RUN_DIR) $(ARGS)
+	  $(call arg,label_scheme,LABEL_SCHEME) $(call arg,run_dir,RUN_DIR) $(call arg,viewer,VIEWER) \
+	  $(if $(DURATION),'duration_s:=$(DURATION)' $(if $(FRAMES),,frames:=0),$$stay) $(ARGS)
 
 record: ## record what runs elsewhere on this machine
 	@$(SETUP) --profile run $(LAUNCH) record.launch.yaml $(call arg,frames,FRAMES) $(call arg,duration_s,DURATION) \
 	  $(call arg,run_dir,RUN_DIR) $(ARGS)
 
-replay: ## feed a recorded session to perception again
+replay: ## play a recorded session to perception and navigation again
 	@$(SETUP) --profile run $(LAUNCH) replay.launch.yaml $(call arg,bag,BAG) $(call arg,rate,RATE) \
-	  $(call arg,weights,WEIGHTS) $(ARGS)
+	  $(call arg,weights,WEIGHTS) $(call arg,pause,PAUSE) $(call arg,plan,REPLAY_PLAN) $(ARGS)
+
+offline: ## look at a recorded session again without ROS, and write a table of results
+	@$(SETUP) --profile run -- python -m synthex_bringup.offline '$(or $(BAG),runs/latest)' \
+	  $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(if $(OUT),--out '$(OUT)') $(if $(PLAN),--plan '$(PLAN)') $(ARGS)
 
 topics: ## list topics and services of a running session
 	@$(SETUP) --profile run -- python -m synthex_bringup.nodes.inspection topics
@@ -71,6 +80,9 @@ echo: ## print messages of a topic (TOPIC, N)
 
 call: ## call a service (SERVICE, REQUEST), e.g. SERVICE=carm/set_view REQUEST='{view: inlet}'
 	@$(SETUP) --profile run -- python -m synthex_bringup.nodes.inspection call '$(SERVICE)' '$(or $(REQUEST),{})'
+
+view: ## show what the viewer of a run has recorded (RUN, default the latest)
+	@$(SETUP) --profile run -- python -m synthex_bringup.viewer '$(or $(RUN_DIR),runs/latest)'
 
 report: ## make the report of a run again (RUN, default the latest)
 	@$(SETUP) --profile run -- python -m synthex_bringup.report '$(or $(RUN_DIR),runs/latest)'
@@ -112,3 +124,5 @@ clean: ## remove what was built, logs and the virtual environment; runs/, models
 	rm -rf build install log .venv .venv-ros
 
 RUN_DIR = $(if $(RUN),runs/$(RUN))
+# A launch file cannot look into the run folder for whom it shows.
+REPLAY_PLAN = $(or $(PLAN),$(shell sed -n 's/^ *"patient": "\(phantom:[0-9]*\)".*/\1/p' '$(or $(BAG),runs/latest)/recording.json' 2>/dev/null))

@@ -147,10 +147,12 @@ def test_parameters_of_the_launch_come_after_those_of_the_file(installed):
 
 def test_the_session_is_one_whole(installed):
     processes = described(installed, file_named("session")).processes
-    assert [process.name for process in processes] == ["cm_node", "carm_node", "perception_node", "navigation_node", "recorder_node"]
-    assert all(process.ends_launch for process in processes)
-    without = described(installed, file_named("session"), record="false").processes
-    assert "recorder_node" not in [process.name for process in without]
+    whole = ["cm_node", "carm_node", "perception_node", "navigation_node", "recorder_node"]
+    assert [process.name for process in processes] == [*whole, "viewer_node"]
+    # a session that cannot be shown goes on all the same
+    assert [process.name for process in processes if process.ends_launch] == whole
+    without = described(installed, file_named("session"), record="false", viewer="false").processes
+    assert [process.name for process in without] == whole[:-1]
 
 
 def test_a_namespace_holds_all_nodes_of_the_session(installed):

@@ -1,6 +1,7 @@
 """The operator's side over real DDS: class Session, inspection without ros2cli, and a controller that must stop."""
 
 import importlib.util
+import json
 import os
 import random
 import signal
@@ -18,8 +19,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
 import rclpy  # noqa: E402
-from cm_kinematics.nodes.conversions import pose_message, stamp_message, to_millimetres  # noqa: E402
+from cm_kinematics.nodes.conversions import pose_message, stamp_message, stamp_ns, to_millimetres  # noqa: E402
 from geometry_msgs.msg import PoseWithCovarianceStamped  # noqa: E402
+from rosbags.highlevel import AnyReader  # noqa: E402
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
@@ -45,7 +47,7 @@ def room(tmp_path_factory):
     """An empty room with the manipulator in it, looked at by a network with random weights, in a namespace."""
     process = subprocess.Popen(
         [sys.executable, str(REPOSITORY / "tools" / "launch"), "synthex_bringup", "session.launch.yaml", "patient:=none",
-         "weights:=random:0", "record:=false", "namespace:=room"],
+         "weights:=random:0", "record:=false", "viewer:=false", "namespace:=room"],
         cwd=tmp_path_factory.mktemp("room"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     yield "room"
     process.send_signal(signal.SIGINT)
@@ -92,6 +94,24 @@ def test_the_inlet_example_prints_what_navigation_says(session, room):
     run = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("navigation is lost")
+
+
+def test_what_happens_while_it_records_lies_in_the_folder(session, tmp_path):
+    with session.record(tmp_path / "run") as folder:
+        stamps = [session.acquire().stamp_ns for _ in range(3)]
+    figures = json.loads((folder / "session.json").read_text())
+    assert figures["frames_recorded"] >= 3 and (folder / "report.html").exists()
+    with AnyReader([folder / "bag"]) as bag:
+        images = [c for c in bag.connections if c.topic == "/room/carm/image_raw"]
+        recorded = {stamp_ns(bag.deserialize(data, c.msgtype).header.stamp) for c, _, data in bag.messages(images)}
+    assert set(stamps) <= recorded
+
+
+def test_a_folder_that_cannot_be_recorded_to_is_named(session, tmp_path):
+    (tmp_path / "mine").touch()
+    with pytest.raises(SessionError, match="is not empty"), session.record(tmp_path):
+        raise AssertionError("the block must not run")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_without_a_session_it_says_so():

@@ -122,7 +122,7 @@ def session(folder):
                 f"frames:={FRAMES}", "rate_hz:=2.0", f"run_dir:={run}", domain=domain)
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-4000:]
     figures = json.loads((run / "session.json").read_text())
-    return SimpleNamespace(run=run, figures=figures, heard=listener.messages)
+    return SimpleNamespace(run=run, figures=figures, heard=listener.messages, printed=finished.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,12 @@ def test_the_session_ends_by_itself_and_leaves_bag_report_and_figures(session):
     page = (run / "report.html").read_text()
     assert "not a medical device" in page and "http://" not in page.replace("http://www.w3.org", "")
     assert (run.parent / "latest").is_symlink() and (run.parent / "latest").resolve() == run.resolve()
+
+
+def test_the_viewer_says_where_it_is_and_its_recording_lies_beside_the_report(session):
+    assert re.search(r"viewer: http://127\.0\.0\.1:\d+/\?url=", session.printed) and "ssh -N -L " in session.printed
+    assert (session.run / "session.rrd").stat().st_size > 500_000
+    assert 'href="session.rrd"' in (session.run / "report.html").read_text()
 
 
 def test_the_bag_holds_what_was_published_from_its_first_frame_to_its_last(session, bag):

@@ -126,6 +126,10 @@ class SmallSession:
             assert time.monotonic() < deadline_s, "the other side never appeared"
             time.sleep(0.02)
 
+    def spin(self, seconds: float) -> None:
+        """Let time pass; what arrives is handled by the thread."""
+        time.sleep(seconds)
+
     # -- messages -------------------------------------------------------------------------------------------------
     def header(self, stamp_ns: int) -> Header:
         return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id="carm_source_optical")
@@ -155,6 +159,8 @@ class SmallSession:
             pixel_spacing=0.0005,
             height=self.size,
             width=self.size,
+            k=[-2400.0, 0.0, (self.size - 1) / 2, 0.0, 2400.0, (self.size - 1) / 2, 0.0, 0.0, 1.0],
+            world_to_camera=np.eye(4).ravel().tolist(),
             open_field=50000,
             frame_counter=counter,
             frames_skipped=skipped,

@@ -89,6 +89,24 @@ def test_the_bag_holds_exactly_what_was_published_and_the_report_agrees(session,
     assert "perception_node (perception/cm) is there" in out and "not a medical device" in out
 
 
+def test_a_session_that_is_to_stay_goes_on_after_its_report_until_it_is_ended(session, tmp_path):
+    process = start_node("recorder_node", {"run_dir": "runs/kept", "frames": 2, "stay": True}, tmp_path)
+    _wait_for_recorder(session)
+    _warm_up(session)
+    time.sleep(0.3)
+    for k in range(2):
+        session.frame(k + 2, _pixels())
+        time.sleep(0.05)
+    session.wait((tmp_path / "runs/kept/report.html").exists)
+    time.sleep(0.5)
+    assert process.poll() is None
+    session.frame(4, _pixels())
+    process.send_signal(signal.SIGINT)
+    code, out, err = end_node(process, 5.0)
+    assert (code, err) == (0, "") and "no longer recorded; Ctrl-C ends it" in out
+    assert json.loads((tmp_path / "runs/kept/session.json").read_text())["frames_recorded"] == 2
+
+
 def test_ctrl_c_closes_the_bag_and_reports_within_four_seconds(session, tmp_path):
     process = start_node("recorder_node", {"run_dir": "runs/two"}, tmp_path)
     _wait_for_recorder(session)

@@ -11,8 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,38 +22,26 @@ from cm_kinematics.nodes.parameters import Parameter, declare
 from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
-from rclpy.subscription import Subscription
-from rosbags.interfaces import Qos
+from std_msgs.msg import String
 from synthex_msgs.msg import Exposure
 from synthex_sim.version import code_version
 
 from .. import DISCLAIMER
-from ..recording.bag_reader import BagError, stamp_of
+from ..recording.bag_reader import BagError
 from ..recording.bag_writer import BagSummary, BagWriter
 from ..recording.details import RecordingDetails, utc_now, without_identity
 from ..recording.files import RECORDING, REPORT, RunFolder, RunFolderError, default_run_folder, link_latest
 from ..recording.gate import Received, SessionGate
 from ..recording.message_types import types_for
 from ..recording.monitor import SessionMonitor, who_publishes
-from ..recording.terminal import Terminal, progress_line
-from ..recording.topics import (
-    ANSWERS,
-    CM,
-    EXPOSURE,
-    IMAGE,
-    PER_IMAGE,
-    SESSION_TOPICS,
-    SessionTopic,
-    session_topic,
-)
-from .raw_topics import message_class, reader_qos, to_bag_qos
+from ..recording.terminal import BEGINS, Terminal, progress_line
+from ..recording.topics import ANSWERS, CM, EXPOSURE, IMAGE, RUN_FOLDER
 from .ros_details import ros_details
+from .topic_intake import ALL, TopicIntake
 
 NAME = "recorder_node"
-ALL = "all"
-READER_DEPTH = 20
 TICK_S = 0.2
 #: After the last answer is there, what belongs to it (the overlay) is still on its way.
 LINGER_S = 0.4
@@ -63,89 +51,28 @@ HURRY_S = 2.5
 PARAMETERS = (
     Parameter("run_dir", str, "", "folder of the run, new or empty; empty: runs/<UTC time>-session", read_only=True),
     Parameter("frames", int, 0, "stop after so many frames; 0: never", range=(0, 10**9), read_only=True),
-    Parameter(
-        "duration_s",
-        float,
-        0.0,
-        "stop so long after the first recorded frame; 0: never",
-        unit="s",
-        range=(0, 1e6),
-        read_only=True,
-    ),
-    Parameter(
-        "startup_timeout_s",
-        float,
-        300.0,
-        "give up if a node has not spoken by then; 0: wait for ever",
-        unit="s",
-        range=(0, 1e6),
-        read_only=True,
-    ),
-    Parameter(
-        "silence_timeout_s",
-        float,
-        60.0,
-        "give up if no image comes for so long; 0: wait for ever",
-        unit="s",
-        range=(0, 1e6),
-        read_only=True,
-    ),
-    Parameter(
-        "answer_timeout_s",
-        float,
-        3.0,
-        "how long perception's last answers are awaited",
-        unit="s",
-        range=(0, 600),
-        read_only=True,
-    ),
-    Parameter(
-        "topics",
-        list[str],
-        [ALL],
-        "what to record, relative to the namespace; all: the session's topics",
-        read_only=True,
-    ),
-    Parameter(
-        "wait_for",
-        list[str],
-        [IMAGE, "cm/measured_js", CM],
-        "the recording begins when all of these have spoken; those not recorded are left out",
-        read_only=True,
-    ),
+    Parameter("duration_s", float, 0.0, "stop so long after the first recorded frame; 0: never", unit="s", range=(0, 1e6),
+              read_only=True),
+    Parameter("startup_timeout_s", float, 300.0, "give up if a node has not spoken by then; 0: wait for ever", unit="s",
+              range=(0, 1e6), read_only=True),
+    Parameter("silence_timeout_s", float, 60.0, "give up if no image comes for so long; 0: wait for ever", unit="s",
+              range=(0, 1e6), read_only=True),
+    Parameter("answer_timeout_s", float, 3.0, "how long perception's last answers are awaited", unit="s", range=(0, 600),
+              read_only=True),
+    Parameter("topics", list[str], [ALL], "what to record, relative to the namespace; all: the session's topics",
+              read_only=True),
+    Parameter("wait_for", list[str], [IMAGE, "cm/measured_js", CM],
+              "the recording begins when all of these have spoken; those not recorded are left out", read_only=True),
     Parameter("report", bool, True, "write session.json and report.html at the end", read_only=True),
+    Parameter("stay", bool, False, "go on after the report until Ctrl-C, so that the session stays to be looked at",
+              read_only=True),
     Parameter("patient", str, "", "what is imaged, for session.json", read_only=True),
     Parameter("seed", int, -1, "seed of the session, for session.json; -1: the one in the exposures", read_only=True),
-    Parameter(
-        "queue_mb",
-        float,
-        64.0,
-        "messages that may wait for the disk; more are lost and counted",
-        unit="MB",
-        range=(1, 4096),
-        read_only=True,
-    ),
-    Parameter(
-        "reserve_mb",
-        float,
-        8.0,
-        "disk space set aside for closing the bag when the disk is full",
-        unit="MB",
-        range=(0, 4096),
-        read_only=True,
-    ),
+    Parameter("queue_mb", float, 64.0, "messages that may wait for the disk; more are lost and counted", unit="MB",
+              range=(1, 4096), read_only=True),
+    Parameter("reserve_mb", float, 8.0, "disk space set aside for closing the bag when the disk is full", unit="MB",
+              range=(0, 4096), read_only=True),
 )
-
-
-@dataclass
-class _Topic:
-    """A topic while it is recorded."""
-
-    known: SessionTopic
-    resolved: str
-    subscription: Subscription | None = None
-    qos: QoSProfile | None = None
-    offered: tuple[Qos, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,7 +97,7 @@ class RecorderNode(Node):
         self._started_s = time.monotonic()
         self.terminal = Terminal(NAME)
         self._values: Mapping[str, Any] = declare(self, PARAMETERS)
-        self._topics = self._chosen_topics()
+        self._intake = TopicIntake(self, self._values["topics"], self._receive)
         self.run = RunFolder(Path(self._values["run_dir"]) if self._values["run_dir"] else default_run_folder())
         self.details = RecordingDetails(
             created_utc=utc_now(),
@@ -180,15 +107,16 @@ class RecorderNode(Node):
             ros=ros_details(),
         )
         self._writer = self._open_bag()
-        self._gate = SessionGate(name for name in self._values["wait_for"] if name in self._topics)
-        self._monitor = SessionMonitor(name for name in ANSWERS if name in self._topics)
+        self._gate = SessionGate(name for name in self._values["wait_for"] if name in self._intake)
+        self._monitor = SessionMonitor(name for name in ANSWERS if name in self._intake)
         self._announced: set[str] = set()
         self._began_s: float | None = None
         self._last_stop_s: float | None = None
         self._complete_s: float | None = None
         self._ending: Ending | None = None
-        for topic in self._topics.values():
-            self._subscribe(topic)
+        self._intake.renew()
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._run_folder = self.create_publisher(String, RUN_FOLDER, latched)
         self.terminal.say(f"recording to {self.run.path}; {DISCLAIMER[0].lower()}{DISCLAIMER[1:]}")
         self.create_timer(TICK_S, self._tick)
         # The report's libraries load while the session starts, so that its end is quick.
@@ -197,7 +125,7 @@ class RecorderNode(Node):
     def _open_bag(self) -> BagWriter:
         """The bag and ``recording.json`` beside it; nothing of either is left where that fails."""
         try:
-            types = types_for(topic.known.type for topic in self._topics.values() if topic.known.type)
+            types = types_for(self._intake.types)
             self.details.write(self.run.path)
             return BagWriter(
                 self.run.bag,
@@ -220,65 +148,9 @@ class RecorderNode(Node):
             self.run.bag.rmdir()
         self.run.discard()
 
-    # -- topics ---------------------------------------------------------------------------------------------------
-    def _chosen_topics(self) -> dict[str, _Topic]:
-        """The topics to record by their session name; types of others than the session's are found out later."""
-        names = [name for name in self._values["topics"] if name]
-        if ALL in names or not names:
-            known = list(SESSION_TOPICS)
-        else:
-            known = [session_topic(name) or SessionTopic(name, "") for name in dict.fromkeys(names)]
-        return {one.name: _Topic(one, self.resolve_topic_name(one.name)) for one in known}
-
-    def _subscribe(self, topic: _Topic) -> None:
-        """Subscribe, or subscribe anew where the publishers offer less than was asked for."""
-        offers = self.get_publishers_info_by_topic(topic.resolved)
-        if not topic.known.type:
-            if not offers:
-                return
-            topic.known = replace(topic.known, type=offers[0].topic_type)
-        profiles = [offer.qos_profile for offer in offers]
-        if profiles:
-            topic.offered = tuple(dict.fromkeys(to_bag_qos(profile) for profile in profiles))
-        wanted = reader_qos(profiles, latched=topic.known.latched, depth=READER_DEPTH)
-        if topic.subscription is not None and topic.qos is not None and _same(topic.qos, wanted):
-            return
-        try:
-            message = message_class(topic.known.type)
-        except LookupError:
-            if offers:
-                raise
-            return  # tf2_msgs, where nobody has it, is published by nobody
-        if topic.subscription is not None:
-            self.destroy_subscription(topic.subscription)
-        topic.qos = wanted
-        topic.subscription = self.create_subscription(
-            message, topic.known.name, partial(self._receive, topic), wanted, raw=True
-        )
-
-    def _receive(self, topic: _Topic, data: bytes, info: Mapping[str, Any]) -> None:
-        """One message as bytes, in the executor's thread: note it and hand it on."""
-        received_ns = int(info.get("received_timestamp") or 0)
-        if received_ns <= 0 or self.get_parameter("use_sim_time").value:
-            received_ns = self.get_clock().now().nanoseconds
-        if not topic.offered:
-            self._subscribe_offer(topic)
-        message = Received(
-            topic=topic.known.name,
-            recorded_topic=topic.resolved,
-            type=topic.known.type,
-            received_ns=received_ns,
-            data=data,
-            stamp_ns=stamp_of(data) if topic.known.name in PER_IMAGE else None,
-            latched=topic.known.latched,
-            qos=topic.offered,
-        )
+    def _receive(self, message: Received) -> None:
         for one in self._gate.offer(message):
             self._record(one)
-
-    def _subscribe_offer(self, topic: _Topic) -> None:
-        offers = self.get_publishers_info_by_topic(topic.resolved)
-        topic.offered = tuple(dict.fromkeys(to_bag_qos(offer.qos_profile) for offer in offers))
 
     def _record(self, message: Received) -> None:
         self._writer.put(message.recorded_topic, message.type, message.received_ns, message.data, message.qos)
@@ -313,8 +185,7 @@ class RecorderNode(Node):
 
     def _tick(self) -> None:
         """A few times a second: publishers, progress, reasons to end."""
-        for topic in self._topics.values():
-            self._subscribe(topic)
+        self._intake.renew()
         now_s = time.monotonic()
         if self._writer.failure:
             self._stop(Ending(self._writer.failure, f"writing the bag failed: {self._writer.failure}"))
@@ -337,12 +208,12 @@ class RecorderNode(Node):
     def _announce(self, now_s: float) -> None:
         """Say which of the nodes waited for have begun to speak."""
         for name in self._values["wait_for"]:
-            if name in self._topics and name not in self._gate.silent and name not in self._announced:
+            if name in self._intake and name not in self._gate.silent and name not in self._announced:
                 self._announced.add(name)
                 self.terminal.say(f"{who_publishes(name)} is there after {now_s - self._started_s:.0f} s")
 
     def _what_is_missing(self, name: str) -> str:
-        running = self.count_publishers(self._topics[name].resolved) > 0
+        running = self._intake.is_published(name)
         return f"{who_publishes(name)} " + ("runs but published nothing" if running else "never appeared")
 
     def _watch(self, now_s: float) -> None:
@@ -350,7 +221,8 @@ class RecorderNode(Node):
         if self._began_s is None:
             self._began_s = now_s
             self._announce(now_s)
-            self.terminal.say(f"session begins after {now_s - self._started_s:.0f} s of starting")
+            self._run_folder.publish(String(data=str(self.run.path.absolute())))
+            self.terminal.say(f"{BEGINS} after {now_s - self._started_s:.0f} s of starting")
         frames, duration_s = self._values["frames"], self._values["duration_s"]
         now_ns = time.time_ns()
         progress = self._monitor.progress(now_ns)
@@ -359,7 +231,7 @@ class RecorderNode(Node):
             self._stop(Ending("duration"))
         limit_s = self._values["silence_timeout_s"]
         last_s = max(self._began_s, now_s - (now_ns - (self._monitor.last_image_ns or 0)) * 1e-9)
-        if limit_s and IMAGE in self._topics and now_s - last_s > limit_s:
+        if limit_s and IMAGE in self._intake and now_s - last_s > limit_s:
             self._stop(
                 Ending(
                     "no more images", f"{who_publishes(IMAGE)} sent no image for {limit_s:g} s; is it still running?"
@@ -367,6 +239,17 @@ class RecorderNode(Node):
             )
 
     # -- the end --------------------------------------------------------------------------------------------------
+    def stay(self) -> None:
+        """Keep the session alive until somebody ends it, if that was asked for."""
+        if not self._values["stay"]:
+            return
+        self._intake.close()
+        self.terminal.say("the session goes on, no longer recorded; Ctrl-C ends it")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+
     def finish(self, *, interrupted: bool) -> int:
         """Close the bag, write the report, say how it went.
 
@@ -379,6 +262,8 @@ class RecorderNode(Node):
         deadline_s = time.monotonic() + HURRY_S if interrupted else None
         ending = self._ending or Ending("interrupted")
         self.terminal.end()
+        if self.context.ok():  # Ctrl-C has taken it away; then the viewer ends, too
+            self._run_folder.publish(String(data=""))
         summary = self._writer.close()
         if summary.failure and not ending.error:
             ending = Ending(summary.failure, f"writing the bag failed: {summary.failure}")
@@ -460,12 +345,10 @@ def main(args: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         code = node.finish(interrupted=interrupted) if node is not None else 1
+        if code == 0 and not interrupted:
+            node.stay()
         rclpy.try_shutdown()
     return code
-
-
-def _same(a: QoSProfile, b: QoSProfile) -> bool:
-    return a.reliability == b.reliability and a.durability == b.durability
 
 
 if __name__ == "__main__":

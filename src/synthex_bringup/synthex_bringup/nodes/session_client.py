@@ -14,9 +14,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -31,6 +33,9 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from synthex_msgs.msg import CmDetection, Exposure, Landmark2DArray, NavigationStatus
 from synthex_msgs.srv import Acquire, SetView
 from synthex_sim.nodes.image_messages import from_image_msg
+
+from ..recording.files import default_run_folder
+from .client_recorder import ClientRecorder, RecorderError
 
 #: The status is repeated 20 times a second: two of them missing, and navigation counts as gone.
 NAVIGATION_SILENT_S = 0.12
@@ -214,6 +219,30 @@ class Session:
         message = self._wait(lambda: self._tip, self._timeout_s, "navigation/cm_tip is silent: is the manipulator seen?")
         pose = pose_mm(message.pose.pose)
         return pose[:3, 3], pose[:3, 1]
+
+    # -- recording ------------------------------------------------------------------------------------------------
+    @contextmanager
+    def record(self, folder: str | Path = "") -> Iterator[Path]:
+        """Records everything while the ``with`` block runs; then bag, session.json and report.html lie in the folder.
+
+        Args:
+            folder: new or empty; default ``runs/<UTC time>-session``.
+
+        Yields:
+            The folder.
+
+        Raises:
+            SessionError: it cannot be recorded (folder, disk, a node that is silent); the message says why.
+        """
+        try:
+            recorder = ClientRecorder(self._node.get_namespace(), Path(folder or default_run_folder()))
+            try:
+                recorder.wait_until_begun(self._timeout_s + 20.0)
+                yield recorder.folder
+            finally:
+                recorder.end()
+        except RecorderError as error:
+            raise SessionError(str(error)) from error
 
     # -- the manipulator ------------------------------------------------------------------------------------------
     def manipulator(self) -> np.ndarray:

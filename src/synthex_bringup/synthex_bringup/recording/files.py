@@ -11,6 +11,7 @@ BAG = "bag"
 SESSION = "session.json"
 REPORT = "report.html"
 RECORDING = "recording.json"
+VIEW = "session.rrd"
 
 
 class RunFolderError(Exception):

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from .monitor import Progress
 
+#: First words of the recorder when everything has spoken and the recording begins.
+BEGINS = "session begins"
 LOG_PERIOD_S = 5.0
 #: A line that says the same as the one before is repeated less often.
 SAME_LINE_PERIOD_S = 30.0

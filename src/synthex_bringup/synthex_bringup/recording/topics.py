@@ -33,6 +33,13 @@ MASK = "perception/mask"
 LANDMARKS = "perception/landmarks"
 CM = "perception/cm"
 LABELS = "perception/label_info"
+SHAPE = "cm/shape"
+CM_TIP = "navigation/cm_tip"
+NAVIGATION = "navigation/status"
+TARGET = "navigation/target"
+BONES = "carm/ground_truth/bones"
+#: What the recorder tells the viewer: its run folder while it records, an empty text afterwards. Not recorded.
+RUN_FOLDER = "recorder/run_folder"
 
 #: What perception answers to one image. All of them together, with the image's stamp, are its detection.
 ANSWERS: tuple[str, ...] = (MASK, LANDMARKS, CM)
@@ -40,7 +47,7 @@ ANSWERS: tuple[str, ...] = (MASK, LANDMARKS, CM)
 #: Topics whose messages carry the stamp of one image.
 PER_IMAGE: frozenset[str] = frozenset(
     (IMAGE, CAMERA_INFO, EXPOSURE, TRUE_MASK, TRUE_LANDMARKS, TRUE_CM, MASK, LANDMARKS, CM, "perception/overlay",
-     "navigation/pelvis_pose", "navigation/cm_tip", "navigation/cm_base")
+     "navigation/pelvis_pose", CM_TIP, "navigation/cm_base")
 )
 
 SESSION_TOPICS: tuple[SessionTopic, ...] = (
@@ -53,9 +60,10 @@ SESSION_TOPICS: tuple[SessionTopic, ...] = (
     SessionTopic(TRUE_LANDMARKS, "synthex_msgs/msg/Landmark2DArray", node="carm_node"),
     SessionTopic(TRUE_CM, "synthex_msgs/msg/CmDetection", node="carm_node"),
     SessionTopic(TRUE_LABELS, "synthex_msgs/msg/LabelInfo", latched=True, node="carm_node"),
+    SessionTopic(BONES, "visualization_msgs/msg/MarkerArray", latched=True, node="carm_node"),
     SessionTopic("cm/measured_js", "sensor_msgs/msg/JointState", node="cm_node"),
     SessionTopic("cm/joint_states", "sensor_msgs/msg/JointState", node="cm_node"),
-    SessionTopic("cm/shape", "synthex_msgs/msg/CmShape", node="cm_node"),
+    SessionTopic(SHAPE, "synthex_msgs/msg/CmShape", node="cm_node"),
     SessionTopic("cm/measured_cp", "geometry_msgs/msg/PoseStamped", node="cm_node"),
     SessionTopic("cm/operating_state", "synthex_msgs/msg/OperatingState", latched=True, node="cm_node"),
     SessionTopic(MASK, "sensor_msgs/msg/Image", node="perception_node"),
@@ -64,9 +72,10 @@ SESSION_TOPICS: tuple[SessionTopic, ...] = (
     SessionTopic(CM, "synthex_msgs/msg/CmDetection", node="perception_node"),
     SessionTopic("perception/overlay", "sensor_msgs/msg/Image", node="perception_node"),
     SessionTopic("navigation/pelvis_pose", "geometry_msgs/msg/PoseWithCovarianceStamped", node="navigation_node"),
-    SessionTopic("navigation/cm_tip", "geometry_msgs/msg/PoseWithCovarianceStamped", node="navigation_node"),
+    SessionTopic(CM_TIP, "geometry_msgs/msg/PoseWithCovarianceStamped", node="navigation_node"),
     SessionTopic("navigation/cm_base", "geometry_msgs/msg/PoseWithCovarianceStamped", node="navigation_node"),
-    SessionTopic("navigation/status", "synthex_msgs/msg/NavigationStatus", node="navigation_node"),
+    SessionTopic(NAVIGATION, "synthex_msgs/msg/NavigationStatus", node="navigation_node"),
+    SessionTopic(TARGET, "geometry_msgs/msg/PointStamped", latched=True, node="navigation_node"),
     SessionTopic("/tf", "tf2_msgs/msg/TFMessage"),
     SessionTopic("/tf_static", "tf2_msgs/msg/TFMessage", latched=True),
     SessionTopic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray"),

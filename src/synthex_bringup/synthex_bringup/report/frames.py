@@ -174,16 +174,16 @@ class _FrameReader:
         if topic in (MASK, TRUE_MASK):
             self._compare(frame, topic, message)
         elif topic == EXPOSURE:
-            frame.exposure = _exposed(message)
+            frame.exposure = exposed(message)
             self._counters.append((frame.exposure.frame_counter, frame.exposure.frames_skipped))
         elif topic == TRUE_LANDMARKS:
-            frame.true_landmarks = _points(message.landmarks)
+            frame.true_landmarks = named_points(message.landmarks)
         elif topic == LANDMARKS:
-            frame.landmarks = _points(message.landmarks)
+            frame.landmarks = named_points(message.landmarks)
         elif topic == TRUE_CM:
-            frame.true_cm = _manipulator(message)
+            frame.true_cm = manipulator_of(message)
         elif topic == CM:
-            frame.cm = _manipulator(message)
+            frame.cm = manipulator_of(message)
 
     def _compare(self, frame: Frame, topic: str, message: Any) -> None:
         """Keep a mask until its partner arrives, then keep their overlap only."""
@@ -199,7 +199,8 @@ class _FrameReader:
             raise BagError(f"{self._bag.path}: {topic} at stamp {frame.stamp_ns}: {error}") from error
 
 
-def _exposed(message: Any) -> Exposed:
+def exposed(message: Any) -> Exposed:
+    """From an Exposure message, of a bag or of rclpy."""
     return Exposed(
         frame_counter=int(message.frame_counter),
         frames_skipped=int(message.frames_skipped),
@@ -214,7 +215,8 @@ def _exposed(message: Any) -> Exposed:
     )
 
 
-def _points(landmarks: Any) -> dict[str, Point]:
+def named_points(landmarks: Any) -> dict[str, Point]:
+    """By name, from the Landmark2D messages of a Landmark2DArray."""
     return {str(landmark.name): _point(landmark) for landmark in landmarks}
 
 
@@ -222,5 +224,6 @@ def _point(landmark: Any) -> Point:
     return Point(float(landmark.x), float(landmark.y), bool(landmark.visible))
 
 
-def _manipulator(message: Any) -> Manipulator:
+def manipulator_of(message: Any) -> Manipulator:
+    """From a CmDetection message."""
     return Manipulator(bool(message.detected), _point(message.base), _point(message.tip))

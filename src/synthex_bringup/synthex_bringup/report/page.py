@@ -18,13 +18,14 @@ from .summary import NO_BONE, NO_TRUTH, NOTHING
 _BLUE, _ORANGE, _PINK, _GREY = "#0b5cad", "#c77700", "#c2185b", "#5b6675"
 
 
-def page(session: Session, read: SessionFrames, pictures: Sequence[FramePicture]) -> str:
+def page(session: Session, read: SessionFrames, pictures: Sequence[FramePicture], view: str | None = None) -> str:
     """The whole page.
 
     Args:
         session: the figures.
         read: the frames they were taken from.
         pictures: the frames to show.
+        view: name of the viewer's recording beside the page, None where there is none.
     """
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     body = "".join(
@@ -35,7 +36,7 @@ def page(session: Session, read: SessionFrames, pictures: Sequence[FramePicture]
             _over_time(session, read),
             _accuracy(session),
             _exposure(session),
-            _recording(session),
+            _recording(session, view),
         ]
     )
     title = f"Session report – {session.patient or 'unnamed patient'}"
@@ -307,7 +308,7 @@ def _exposure(session: Session) -> str:
     )
 
 
-def _recording(session: Session) -> str:
+def _recording(session: Session, view: str | None) -> str:
     ros = session.ros
     facts = [
         ("network weights", session.weights or NOTHING),
@@ -330,7 +331,17 @@ def _recording(session: Session) -> str:
         "rosbag2 bag (MCAP, metadata version 9) that carries all message definitions.</p>"
         f"<pre>ros2 bag info {_text(session.bag)}</pre>"
         '<p class="note">In Python, without ROS: <code>rosbags.rosbag2.Reader</code>. To perception again, from the '
-        "repository: <code>make replay BAG=</code> and this folder.</p></div></div>"
+        "repository: <code>make replay BAG=</code> and this folder.</p>"
+        f"{_view(view)}</div></div>"
+    )
+
+
+def _view(view: str | None) -> str:
+    if view is None:
+        return ""
+    return (
+        f'<h3>See it again</h3><p><a href="{_text(view)}">{_text(view)}</a> is what the viewer showed, to be played and '
+        "searched: <code>make view RUN=</code> and this folder's name, or rerun's own viewer.</p>"
     )
 
 

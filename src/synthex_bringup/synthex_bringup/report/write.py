@@ -11,7 +11,7 @@ from synthex_sim.whole_files import write_whole
 
 from ..recording.bag_reader import SessionBag
 from ..recording.details import RecordingDetails
-from ..recording.files import BAG, REPORT, SESSION
+from ..recording.files import BAG, REPORT, SESSION, VIEW
 from .analysis import summarise
 from .frames import READ_TOPICS, OutOfTimeError, read_frames
 from .page import page
@@ -45,7 +45,7 @@ def write_report(run: Path, *, bag: Path | None = None, deadline_s: float | None
         pictures = draw_frames(opened, read, choose_frames(read))
     if deadline_s is not None and time.monotonic() > deadline_s:
         raise OutOfTimeError("drawing the report takes longer")
-    write_whole(run / REPORT, page(session, read, pictures))
+    write_whole(run / REPORT, page(session, read, pictures, VIEW if (run / VIEW).is_file() else None))
     return session
 
 
