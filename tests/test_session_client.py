@@ -20,9 +20,10 @@ pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
 import rclpy  # noqa: E402
 from cm_kinematics.nodes.conversions import pose_message, stamp_message, stamp_ns, to_millimetres  # noqa: E402
-from geometry_msgs.msg import PoseWithCovarianceStamped  # noqa: E402
+from geometry_msgs.msg import Point, PointStamped, PoseWithCovarianceStamped  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 from synthex_bringup.nodes.session_client import Session, SessionError  # noqa: E402
@@ -114,6 +115,12 @@ def test_a_folder_that_cannot_be_recorded_to_is_named(session, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_without_a_plan_there_is_no_target(session, monkeypatch):
+    monkeypatch.setattr(session, "_timeout_s", 0.3)
+    with pytest.raises(SessionError, match="navigation/target is silent: has the patient a plan"):
+        session.target()
+
+
 def test_without_a_session_it_says_so():
     with pytest.raises(SessionError, match="no session runs here: .*acquire is not there after 0.5 s"):
         Session("nowhere", timeout_s=0.5)
@@ -171,6 +178,10 @@ class Navigation:
         self.node = rclpy.create_node("navigation", namespace="bench", context=self.context)
         self.status = self.node.create_publisher(NavigationStatus, "navigation/status", 5)
         self.tip = self.node.create_publisher(PoseWithCovarianceStamped, "navigation/cm_tip", 5)
+        self.pelvis = self.node.create_publisher(PoseWithCovarianceStamped, "navigation/pelvis_pose", 5)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self.target = self.node.create_publisher(PointStamped, "navigation/target", latched)
+        self.target.publish(PointStamped(point=Point(x=0.0, y=0.1, z=0.012)))
         self.services = [self.node.create_service(kind, name, lambda request, response: response)
                          for kind, name in ((Acquire, "carm/acquire"), (SetView, "carm/set_view"))]
         self.node.create_subscription(JointState, "cm/measured_js", self._on_joints, 5)
@@ -201,6 +212,11 @@ class Navigation:
         message = PoseWithCovarianceStamped(header=header)
         message.pose.pose = pose_message(pose)
         self.tip.publish(message)
+        # the patient's z is the camera's y: the target is 12 mm along it
+        pelvis = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, -1.0, 0, 800.0], [0, 0, 0, 1.0]])
+        seen = PoseWithCovarianceStamped(header=header)
+        seen.pose.pose = pose_message(pelvis)
+        self.pelvis.publish(seen)
         self.status.publish(NavigationStatus(header=header, state=self.state, reason="" if self.state == "tracking" else "x"))
 
     def moved_after(self, moment: float) -> float:
@@ -243,7 +259,7 @@ def bench(tmp_path):
 
 def test_the_controller_brings_the_tip_to_its_target(bench, drive):
     session, navigation = bench
-    assert drive(session, np.array([0.0, 12.0, 700.0])) == "there"
+    assert drive(session, session.target) == "there"
     time.sleep(0.3)
     assert session.manipulator()[0] == pytest.approx(12.0, abs=0.6)
 
@@ -253,7 +269,7 @@ def test_the_controller_brings_the_tip_to_its_target(bench, drive):
 def test_the_controller_stands_within_a_fifth_of_a_second(bench, drive, fault, reason):
     session, navigation = bench
     told = []
-    thread = threading.Thread(target=lambda: told.append(drive(session, np.array([0.0, 50.0, 700.0]))))
+    thread = threading.Thread(target=lambda: told.append(drive(session, lambda: np.array([0.0, 50.0, 700.0]))))
     begun = time.monotonic()
     thread.start()
     time.sleep(0.6)

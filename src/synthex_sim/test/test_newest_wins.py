@@ -1,6 +1,7 @@
 """The worker with one place to wait: newest in, the rest told."""
 
 import threading
+import time
 
 from synthex_sim.nodes.newest_wins import NewestWins
 
@@ -53,3 +54,17 @@ def test_a_job_that_fails_does_not_end_the_worker():
     assert finished.wait(5)
     worker.close()
     assert [str(error) for error in errors] == ["broken"]
+
+
+def test_what_is_offered_if_idle_never_takes_the_place_of_what_runs_or_waits():
+    worker = NewestWins("test", lambda error: None)
+    done, release = [], threading.Event()
+    assert worker.offer_if_idle(lambda: release.wait(5))
+    worker.offer(lambda: done.append("asked for"), dropped=lambda: done.append("dropped"))
+    assert not worker.offer_if_idle(lambda: done.append("due"))
+    release.set()
+    deadline = time.monotonic() + 5
+    while not worker.is_idle:
+        assert time.monotonic() < deadline
+    worker.close()
+    assert done == ["asked for"] and not worker.offer_if_idle(lambda: None)

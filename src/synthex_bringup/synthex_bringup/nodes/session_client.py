@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 import rclpy
 from cm_kinematics.actuation import ACTUATORS
-from cm_kinematics.nodes.conversions import joint_positions, joint_state_message, pose_mm, stamp_ns
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from cm_kinematics.nodes.conversions import joint_positions, joint_state_message, point_mm, pose_mm, stamp_ns
+from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from synthex_msgs.msg import CmDetection, Exposure, Landmark2DArray, NavigationStatus
 from synthex_msgs.srv import Acquire, SetView
@@ -117,6 +117,8 @@ class Session:
         self._shots: OrderedDict[int, Shot] = OrderedDict()
         self._heartbeat: tuple[float, NavigationStatus] | None = None
         self._tip: PoseWithCovarianceStamped | None = None
+        self._pelvis: PoseWithCovarianceStamped | None = None
+        self._target: PointStamped | None = None
         self._joints: np.ndarray | None = None
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
@@ -124,6 +126,8 @@ class Session:
         for topic, kind in {**_ALWAYS, **_IF_KNOWN}.items():
             self._node.create_subscription(kind, topic, partial(self._take, topic), _QOS)
         self._node.create_subscription(JointState, "cm/measured_js", self._on_joints, _QOS)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._node.create_subscription(PointStamped, "navigation/target", self._on_target, latched)
         self._servo = self._node.create_publisher(JointState, "cm/servo_jp", 1)
         self._move = self._node.create_publisher(JointState, "cm/move_jp", 1)
         self._acquire = self._node.create_client(Acquire, "carm/acquire")
@@ -220,6 +224,17 @@ class Session:
         pose = pose_mm(message.pose.pose)
         return pose[:3, 3], pose[:3, 1]
 
+    def target(self) -> np.ndarray:
+        """The planned target where the pelvis was seen last: (3,) mm in the C-arm's frame.
+
+        Raises:
+            SessionError: the plan has no target, or the pelvis has not been seen in time.
+        """
+        target = self._wait(lambda: self._target, self._timeout_s, "navigation/target is silent: has the patient a plan?")
+        pelvis = self._wait(lambda: self._pelvis, self._timeout_s, "navigation/pelvis_pose is silent: is the pelvis seen?")
+        pose = pose_mm(pelvis.pose.pose)
+        return pose[:3, :3] @ point_mm(target.point) + pose[:3, 3]
+
     # -- recording ------------------------------------------------------------------------------------------------
     @contextmanager
     def record(self, folder: str | Path = "") -> Iterator[Path]:
@@ -309,6 +324,11 @@ class Session:
             raise SessionError(f"{client.srv_name} did not answer within {timeout_s:g} s")
         return future.result()
 
+    def _on_target(self, message: PointStamped) -> None:
+        with self._changed:
+            self._target = message
+            self._changed.notify_all()
+
     def _on_joints(self, message: JointState) -> None:
         with self._changed:
             self._joints = joint_positions(message, ACTUATORS) / _TO_SI
@@ -321,6 +341,9 @@ class Session:
                 self._heartbeat = (time.monotonic(), message)
             if topic == "navigation/cm_tip":
                 self._tip = message
+                self._changed.notify_all()
+            if topic == "navigation/pelvis_pose":
+                self._pelvis = message
                 self._changed.notify_all()
             parts = self._parts.get(stamp)
             if parts is None:

@@ -249,9 +249,8 @@ class CArmNode(LifecycleNode):
             if time.monotonic() < self._patience_ends_s:
                 return
             self.get_logger().warning("images show no manipulator: nobody publishes cm/shape", once=True)
-        if self._worker.is_idle:
-            self._worker.offer(self._frame(self._exposure()))
-        else:
+        # asked twice: between the scene's sampling and the offer somebody may have asked for an image, which goes first
+        if not (self._worker.is_idle and self._worker.offer_if_idle(self._frame(self._exposure()))):
             self._skipped += 1
 
     def _frame(self, settings: radiograph.Exposure) -> Callable[[], _Frame]:

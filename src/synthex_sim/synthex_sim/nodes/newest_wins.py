@@ -39,6 +39,15 @@ class NewestWins:
         if closed:
             dropped()
 
+    def offer_if_idle(self, job: Callable[[], None]) -> bool:
+        """Hands over a job unless one runs or waits, which then stays; whether it was taken."""
+        with self._condition:
+            if self._busy or self._waiting is not None or self._closed:
+                return False
+            self._waiting = (job, lambda: None)
+            self._condition.notify()
+            return True
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing runs or waits."""
