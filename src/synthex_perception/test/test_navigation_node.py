@@ -14,8 +14,9 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
-from geometry_msgs.msg import PoseWithCovarianceStamped  # noqa: E402
+from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 from synthex_msgs.msg import CmDetection, Landmark2D, Landmark2DArray, NavigationStatus  # noqa: E402
@@ -33,7 +34,7 @@ FRAME = "carm_source_optical"
 
 
 def command(*parameters: str) -> list[str]:
-    given = [f"cm_device_file:={DEVICE}", "plan:=phantom:7", "stale_s:=0.4", *parameters]
+    given = [f"cm_device_file:={DEVICE}", "plan:=phantom:7", "stale_s:=0.4", "target:=FH-l", *parameters]
     flags = [part for parameter in given for part in ("-p", parameter)]
     return [sys.executable, "-m", "synthex_perception.nodes.navigation_node", "--ros-args", "-r", f"__ns:={NAMESPACE}", *flags]
 
@@ -50,15 +51,18 @@ class Perception:
         self.got = {topic: [] for topic, _ in TOPICS}
         for topic, kind in TOPICS:
             self.node.create_subscription(kind, topic, self.got[topic].append, 10)
+        self.target: list[PointStamped] = []
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self.node.create_subscription(PointStamped, "navigation/target", self.target.append, latched)
         self.out = [self.node.create_publisher(kind, topic, 10) for topic, kind in (
             ("perception/landmarks", Landmark2DArray), ("perception/cm", CmDetection), ("carm/camera_info", CameraInfo))]
 
-    def frame(self, number: int, pixels: dict[str, np.ndarray], tool: bool = True) -> int:
+    def frame(self, number: int, pixels: dict[str, np.ndarray], tool: bool = True, base: bool = True) -> int:
         header = Header(stamp=stamp_message(1_700_000_000_000_000_000 + number * 333_000_007), frame_id=FRAME)
         points = [Landmark2D(name=name, x=float(x), y=float(y), visible=True) for name, (x, y) in pixels.items()]
         cm = CmDetection(header=header, detected=tool, mask_pixels=240 if tool else 0)
-        cm.base = Landmark2D(name="CM-base", x=150.0, y=120.0, visible=tool)
-        cm.tip = Landmark2D(name="CM-tip", x=120.0, y=110.0, visible=tool)
+        cm.base = Landmark2D(name="CM-base", x=150.0, y=120.0, depth=0.70, visible=tool and base)
+        cm.tip = Landmark2D(name="CM-tip", x=120.0, y=110.0, depth=0.71, visible=tool)
         messages = (Landmark2DArray(header=header, landmarks=points), cm,
                     CameraInfo(header=header, k=K.ravel().tolist(), height=256, width=256))
         for publisher, message in zip(self.out, messages, strict=True):
@@ -71,9 +75,9 @@ class Perception:
             assert time.monotonic() < end, f"waited {seconds} s in vain; got { {k: len(v) for k, v in self.got.items()} }"
             self.executor.spin_once(timeout_sec=0.02)
 
-    def answer(self, number: int, pixels: dict[str, np.ndarray], tool: bool = True) -> NavigationStatus:
+    def answer(self, number: int, pixels: dict[str, np.ndarray], **parts: bool) -> NavigationStatus:
         """The status that this frame gets."""
-        stamp = self.frame(number, pixels, tool)
+        stamp = self.frame(number, pixels, **parts)
 
         def of_frame():
             return [m for m in self.got["navigation/status"] if stamp_ns(m.header.stamp) == stamp]
@@ -126,14 +130,20 @@ def test_landmarks_of_an_image_give_the_pelvis_pose_with_its_stamp_and_frame(per
     along = pose_mm(tip.pose.pose)[:3, 3] - pose_mm(base.pose.pose)[:3, 3]
     np.testing.assert_allclose(along / np.linalg.norm(along), pose_mm(tip.pose.pose)[:3, 1], atol=1e-9)
     covariance = np.array(tip.pose.covariance).reshape(6, 6)
-    assert 0.02 < np.sqrt(covariance[2, 2]) < 0.2 and (np.linalg.eigvalsh(covariance) > 0).all()
+    assert tip.pose.pose.position.z == pytest.approx(0.71) and base.pose.pose.position.z == pytest.approx(0.70)
+    assert 0.005 < np.sqrt(covariance[2, 2]) < 0.03 and (np.linalg.eigvalsh(covariance) > 0).all()
+    # the turn about the beam comes from pixels, the one out of the image plane from depths
+    about_beam, out_of_plane, about_itself = np.sqrt(np.linalg.eigvalsh(covariance[3:, 3:]))
+    assert about_beam < 0.2 < 0.3 < out_of_plane < 1.0 < about_itself
 
 
 def test_what_is_missing_is_said_and_nothing_is_published_for_it(perception, plan):
     perception.got["navigation/cm_tip"].clear()
     status = perception.answer(2, seen(plan, pose_of()), tool=False)
     assert status.state == "lost" and "manipulator: not found" in status.reason and status.landmarks_used == 14
-    assert not perception.got["navigation/cm_tip"]
+    status = perception.answer(20, seen(plan, pose_of()), base=False)
+    assert status.state == "lost" and "its tip is seen, but not where its notched body ends" in status.reason
+    assert not perception.got["navigation/cm_tip"] and not status.manipulator_known and status.pelvis_known
     few = dict(list(seen(plan, pose_of()).items())[:3])
     status = perception.answer(3, few)
     assert status.state == "lost" and "3 landmarks are seen" in status.reason and status.landmarks_used == 0
@@ -152,7 +162,16 @@ def test_the_status_is_repeated_and_turns_to_lost_when_images_stop(perception, p
     assert perception.answer(5, seen(plan, pose_of())).state == "tracking"
 
 
+def test_the_planned_target_is_latched_in_the_patients_frame(perception, plan):
+    perception.spin_until(lambda: perception.target)
+    message = perception.target[-1]
+    assert message.header.frame_id == "ct_lps"
+    at = np.array([message.point.x, message.point.y, message.point.z])
+    np.testing.assert_allclose(at * 1e3, plan["FH-l"], atol=1e-6)
+
+
 @pytest.mark.parametrize(("parameter", "reason"), [
+    ("target:=FH", "target 'FH' is no planned landmark; there are FH-l"),
     ("plan:=phantom:seven", "phantom:7"),
     ("cm_device_file:=/no/such.yaml", "No such file"),
     ("stale:=1.0", "unknown parameter stale"),

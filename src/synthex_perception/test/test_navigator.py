@@ -7,7 +7,9 @@ import pytest
 from cm_kinematics.geometry import load_geometry
 from pelvis_views import K, PELVIS, error_of, pose_of, project
 
-from synthex_perception.navigation.navigator import NavigationLimits, NavigationState, Navigator, SeenManipulator
+from synthex_perception.navigation.cm_position import SeenManipulator
+from synthex_perception.navigation.navigator import NavigationLimits, NavigationState, Navigator
+from synthex_perception.navigation.planned_target import planned_target
 from synthex_sim.anatomy import HIP_LANDMARKS
 
 GEOMETRY = load_geometry(Path(__file__).resolve().parents[3] / "config" / "cm" / "notched_27.yaml")
@@ -28,9 +30,15 @@ def test_with_landmarks_and_manipulator_it_tracks():
     assert 500 < told.manipulator.tip_mm[2] < 1000
 
 
-def test_landmarks_that_are_not_planned_are_of_no_use():
+def test_without_a_plan_the_manipulator_alone_is_uncertain_and_without_it_all_is_lost():
     told = Navigator({}, GEOMETRY).navigate(seen(pose_of()), TOOL, K)
+    assert told.state == NavigationState.UNCERTAIN and "plan holds no landmarks" in told.reason
+    assert told.pelvis is None and told.manipulator is not None
+    told = Navigator({}, GEOMETRY).navigate(seen(pose_of()), None, K)
     assert told.state == NavigationState.LOST and "plan holds no landmarks" in told.reason
+
+
+def test_landmarks_that_are_not_planned_are_of_no_use():
     few = {name: PLAN[name] for name in HIP_LANDMARKS[:3]}
     told = Navigator(few, GEOMETRY).navigate(seen(pose_of()), TOOL, K)
     assert told.state == NavigationState.LOST and "3 landmarks are seen" in told.reason
@@ -40,6 +48,8 @@ def test_without_manipulator_or_pelvis_it_is_lost_and_keeps_what_it_knows():
     told = Navigator(PLAN, GEOMETRY).navigate(seen(pose_of()), None, K)
     assert told.state == NavigationState.LOST and "manipulator: not found" in told.reason
     assert told.pelvis is not None and told.manipulator is None
+    told = Navigator(PLAN, GEOMETRY).navigate(seen(pose_of()), None, K, "its tip is not seen")
+    assert told.reason == "manipulator: its tip is not seen"
     told = Navigator(PLAN, GEOMETRY).navigate({}, TOOL, K)
     assert told.state == NavigationState.LOST and told.reason.startswith("pelvis: 0 landmarks")
     assert told.pelvis is None and told.manipulator is not None
@@ -65,3 +75,10 @@ def test_a_points_covariance_is_that_of_the_poses_it_comes_from():
     stated = np.mean([p.position_covariance(target) for p in found], axis=0)
     ratio = np.sqrt(np.diag(stated) / np.diag(scatter))
     assert (0.85 < ratio).all() and (ratio < 1.35).all()  # stated is widened for the few residuals it rests on
+
+
+def test_the_target_is_the_planned_landmark_of_that_name():
+    assert planned_target(PLAN, "FH-l") == pytest.approx(PLAN["FH-l"])
+    assert planned_target(PLAN, "") is None and planned_target({}, "FH-l") is None
+    with pytest.raises(ValueError, match="target 'FH' is no planned landmark; there are FH-l, FH-r, GSN-l"):
+        planned_target(PLAN, "FH")

@@ -210,7 +210,8 @@ def test_without_autostart_the_lifecycle_brings_it_up():
     ("parameters", "reason"),
     [(["weights:=nowhere.safetensors"], "no weights file"), ([], "weights is required"),
      (["weights:=random:x"], "comes a seed"), (["weights:=random:0", "landmark_treshold:=0.5"], "landmark_treshold"),
-     (["weights:=random:0", "landmark_threshold:=1.5"], "landmark_threshold")],
+     (["weights:=random:0", "landmark_threshold:=1.5"], "landmark_threshold"),
+     (["weights:=random:0", "cm_inner_diameter_mm:=6.5"], "inner diameter < outer diameter")],
 )
 def test_a_wrong_configuration_is_one_line_and_a_non_zero_exit(parameters, reason):
     process = start(random.randint(10, 90), *parameters)

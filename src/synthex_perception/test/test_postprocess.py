@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from manipulator_views import see
 
 from synthex_perception.inference.heatmap import gaussian_template, heatmap_confidence, ncc, subpixel_peak
 from synthex_perception.inference.postprocess import (
@@ -152,3 +153,46 @@ def test_largest_component_joins_diagonal_neighbours_and_accepts_emptiness():
     region[0, 7] = True
     assert largest_component(region).sum() == 8
     assert not largest_component(np.zeros((4, 4), dtype=bool)).any()
+
+
+# -- the manipulator followed through the image -----------------------------------------------------------------------
+def followed(seen, tip_px, config=PostprocessConfig()):
+    """Detections whose network marks body and shaft alike, and a base in the middle of the body."""
+    labels = np.zeros((128, 128), dtype=np.uint8)
+    labels[:, :64] = anatomy.LEFT_FEMUR
+    line = np.linspace(seen.tip_px, 2.5 * seen.base_px - 1.5 * seen.tip_px, 200) / 2.0
+    for column, row in np.round(line).astype(int):
+        labels[row - 1 : row + 2, column - 1 : column + 2] = anatomy.MANIPULATOR
+    points = {"CM-tip": (tip_px - 0.5) / 2.0, "CM-base": (seen.base_px + seen.tip_px - 1.0) / 4.0}
+    logits, heatmaps = network_output(labels, points)
+    logits[anatomy.LEFT_FEMUR, :, :64] = 3.0
+    return postprocess(logits, heatmaps, (256, 256), SIGMA, anatomy.LABEL_NAMES, anatomy.SESSION_LANDMARKS, config,
+                       seen.attenuation)
+
+
+def test_the_base_is_where_the_slits_end_and_the_mask_ends_there():
+    seen = see()
+    found = followed(seen, seen.tip_px)
+    base, confidence, visible = found.landmark("CM-base")
+    assert visible and confidence > 0.6 and np.hypot(*(base - seen.base_px)) < 2.5
+    mask = found.mask == anatomy.MANIPULATOR
+    assert 2 * (mask & seen.mask).sum() / (mask.sum() + seen.mask.sum()) > 0.85
+    shaft = np.round(1.6 * seen.base_px - 0.6 * seen.tip_px).astype(int)
+    assert found.mask[shaft[1], shaft[0]] == (anatomy.LEFT_FEMUR if shaft[0] < 128 else anatomy.BACKGROUND)
+    assert 5.0 < found.tip_width_px < 9.0 and 5.0 < found.base_width_px < 9.0
+
+
+def test_a_tip_at_which_the_tube_goes_on_is_not_visible_and_neither_is_a_base():
+    seen = see()
+    found = followed(seen, 0.4 * seen.base_px + 0.6 * seen.tip_px)
+    assert not found.landmark("CM-tip")[2]
+    base, confidence, visible = found.landmark("CM-base")
+    assert np.isnan(base).all() and confidence == 0.0 and not visible and np.isnan(found.tip_width_px)
+
+
+def test_a_base_that_is_not_sure_is_not_visible_and_the_networks_mask_stays():
+    seen = see(noise=0.3)
+    found = followed(seen, seen.tip_px)
+    base, confidence, visible = found.landmark("CM-base")
+    assert found.landmark("CM-tip")[2] and not visible and 0.0 < confidence < 0.6 and np.isfinite(base).all()
+    assert found.pixels_of(anatomy.MANIPULATOR) > 1.5 * seen.mask.sum()

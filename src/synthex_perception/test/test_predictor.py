@@ -74,8 +74,10 @@ def test_resizing_and_back_puts_a_pixel_where_it_was():
     centre = np.array([[(weight * columns).sum(), (weight * rows).sum()]]) / weight.sum()
     mask = np.zeros((128, 128), np.uint8)
     mask[30:36, 64:70] = 3
-    found = Detections(mask, centre, np.ones(1, np.float32), np.ones(1, bool), 0.0, anatomy.LABEL_NAMES, ("ASIS-l",))
+    found = Detections(
+        mask, centre, np.ones(1, np.float32), np.ones(1, bool), 0.0, anatomy.LABEL_NAMES, ("ASIS-l",), tip_width_px=7.0)
     back = map_back(found, small.shape, dot.shape)
+    assert back.tip_width_px == pytest.approx(21.0) and np.isnan(back.base_width_px)
     assert back.landmarks[0] == pytest.approx([200.0, 100.0], abs=0.1)
     assert back.mask.shape == (288, 384)
     assert set(zip(*np.nonzero(back.mask))) == {(r, c) for r in range(90, 108) for c in range(192, 210)}

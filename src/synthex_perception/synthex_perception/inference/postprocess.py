@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,7 +11,16 @@ from torch.nn import functional as F
 
 from synthex_perception.inference.detections import Detections
 from synthex_perception.inference.heatmap import heatmap_confidence, subpixel_peak
-from synthex_sim.anatomy import LEFT_FEMUR, LEFT_HEMIPELVIS, MANIPULATOR, RIGHT_FEMUR, RIGHT_HEMIPELVIS
+from synthex_perception.inference.manipulator_trace import body_mask, trace_manipulator
+from synthex_perception.inference.tube_profile import DeviceSize
+from synthex_sim.anatomy import (
+    LEFT_FEMUR,
+    LEFT_HEMIPELVIS,
+    MANIPULATOR,
+    MANIPULATOR_LANDMARKS,
+    RIGHT_FEMUR,
+    RIGHT_HEMIPELVIS,
+)
 
 
 @dataclass(frozen=True)
@@ -24,11 +33,13 @@ class PostprocessConfig:
         cm_min_pixels: least size of the manipulator's largest connected piece, pixels of the network's input.
         search_margin_px: how far outside of its structure's mask a landmark may lie, pixels of the heatmap. The ends
             of the manipulator lie on its border, and so do most landmarks of the pelvis.
+        device: size of the manipulator.
     """
 
     landmark_threshold: float = 0.6
     cm_min_pixels: int = 40
     search_margin_px: int = 3
+    device: DeviceSize = DeviceSize()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.landmark_threshold <= 1.0:
@@ -61,6 +72,7 @@ def postprocess(
     label_names: tuple[str, ...],
     landmark_names: tuple[str, ...],
     config: PostprocessConfig = PostprocessConfig(),
+    attenuation: np.ndarray | None = None,
 ) -> Detections:
     """Detections of one image, in pixels of the network's input.
 
@@ -70,6 +82,8 @@ def postprocess(
         input_shape: (rows, columns) of the network's input; h and w are a fraction of it.
         heatmap_sigma_px: width of the training targets, pixels of the heatmap.
         label_names, landmark_names: K and L names.
+        attenuation: (rows, columns) float32, the image that the network saw. With it the manipulator is followed from
+            its tip, which gives its base, its width and a mask that ends there; without, they are the network's.
     """
     full = F.interpolate(seg_logits[None].float(), size=input_shape, mode="bilinear", align_corners=False)[0]
     mask, manipulator_confidence = _segment(full, label_names, config)
@@ -92,7 +106,10 @@ def postprocess(
     with np.errstate(invalid="ignore"):
         on_image = ((pixels > -0.5) & (pixels < np.array([input_shape[1], input_shape[0]]) - 0.5)).all(axis=1)
     visible = on_image & (confidence >= config.landmark_threshold)
-    return Detections(mask, pixels, confidence, visible, manipulator_confidence, label_names, landmark_names)
+    found = Detections(mask, pixels, confidence, visible, manipulator_confidence, label_names, landmark_names)
+    if attenuation is None or not set(MANIPULATOR_LANDMARKS) <= set(landmark_names):
+        return found
+    return _follow_manipulator(found, full, attenuation, config)
 
 
 def search_region(mask: np.ndarray, label: int, margin_px: int) -> np.ndarray:
@@ -120,6 +137,55 @@ def largest_component(region: np.ndarray) -> np.ndarray:
     return labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
 
 
+def _follow_manipulator(
+    found: Detections, logits: torch.Tensor, attenuation: np.ndarray, config: PostprocessConfig
+) -> Detections:
+    """Base, widths and mask as the image itself shows them from the tip on; the tip is dropped if it is no end."""
+    base, tip = (found.landmark_names.index(name) for name in MANIPULATOR_LANDMARKS)
+    pixels, confidence, visible = found.landmarks.copy(), found.confidence.copy(), found.visible.copy()
+    pixels[base], confidence[base], visible[base] = np.nan, 0.0, False
+    trace = trace_manipulator(attenuation, pixels[tip], config.device) if visible[tip] else None
+    if trace is not None and not trace.ends_at_tip:
+        confidence[tip], visible[tip], trace = 0.0, False, None
+    found = replace(found, landmarks=pixels, confidence=confidence, visible=visible)
+    if trace is None:
+        return found
+    pixels[base], confidence[base] = trace.base_px, trace.base_confidence
+    visible[base] = confidence[base] >= config.landmark_threshold
+    mask, share = found.mask, found.manipulator_confidence
+    if visible[base]:
+        mask, share = _with_manipulator(mask, body_mask(trace.body, trace.tip_width_px, mask.shape), logits)
+    return replace(
+        found, mask=mask, manipulator_confidence=share, base_width_px=trace.base_width_px,
+        tip_width_px=trace.tip_width_px,
+    )
+
+
+def _with_manipulator(mask: np.ndarray, body: np.ndarray, logits: torch.Tensor) -> tuple[np.ndarray, float]:
+    """(mask whose manipulator is the body, mean probability of the body's pixels); see ``_segment``."""
+    result = _without_manipulator(mask, (mask == MANIPULATOR) & ~body, logits)
+    result[body] = MANIPULATOR
+    return result, _mean_probability(body, logits)
+
+
+def _without_manipulator(mask: np.ndarray, dropped: np.ndarray, logits: torch.Tensor) -> np.ndarray:
+    """A copy of the mask in which dropped pixels of manipulator are whatever the network thought second."""
+    result = mask.copy()
+    if dropped.any():
+        others = logits[:, torch.from_numpy(dropped).to(logits.device)]
+        others[MANIPULATOR] = -torch.inf
+        result[dropped] = others.argmax(dim=0).to(torch.uint8).cpu().numpy()
+    return result
+
+
+def _mean_probability(region: np.ndarray, logits: torch.Tensor) -> float:
+    """Of the manipulator over a region; 0 where the region is empty."""
+    if not region.any():
+        return 0.0
+    inside = torch.from_numpy(region).to(logits.device)
+    return float(torch.softmax(logits[:, inside], dim=0)[MANIPULATOR].mean())
+
+
 def _segment(logits: torch.Tensor, label_names: tuple[str, ...], config: PostprocessConfig) -> tuple[np.ndarray, float]:
     """(mask uint8, mean probability of the manipulator's pixels) of full-size logits (K, R, C)."""
     mask = logits.argmax(dim=0).to(torch.uint8).cpu().numpy()
@@ -129,15 +195,4 @@ def _segment(logits: torch.Tensor, label_names: tuple[str, ...], config: Postpro
     keep = largest_component(found)
     if keep.sum() < config.cm_min_pixels:
         keep[:] = False
-    dropped = found & ~keep
-    if dropped.any():
-        # What is no manipulator is whatever the network thought second.
-        others = logits.clone()
-        others[MANIPULATOR] = -torch.inf
-        mask[dropped] = others.argmax(dim=0).to(torch.uint8).cpu().numpy()[dropped]
-    if not keep.any():
-        return mask, 0.0
-    inside = torch.from_numpy(keep).to(logits.device)
-    return mask, float(torch.softmax(logits[:, inside], dim=0)[MANIPULATOR].mean())
-
-
+    return _without_manipulator(mask, found & ~keep, logits), _mean_probability(keep, logits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import torch
 from synthex_perception.inference.detections import Detections
 from synthex_perception.inference.postprocess import PostprocessConfig, postprocess
 from synthex_perception.inference.preprocess import preprocess
+from synthex_perception.inference.tube_profile import OFFSETS_PX, fit_width
 from synthex_perception.network.compact_transunet import CompactTransUNet, build_network
 from synthex_perception.network.config import CompactTransUNetConfig
 from synthex_perception.network.weights import WeightsMetadata, load_weights
@@ -24,7 +26,7 @@ class Predictor:
         network: with the sizes that the metadata names.
         metadata: names of labels and landmarks, width of the heatmaps.
         config: thresholds of the post-processing; may be replaced at any time.
-        threads: torch threads of this process (a global setting of torch); None leaves it.
+        threads: threads of torch and OpenCV in this process (their global settings); None leaves them.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Predictor:
     ) -> None:
         if threads:
             torch.set_num_threads(threads)
+            cv2.setNumThreads(threads)
         self.metadata = metadata
         self.config = config
         self._network = network.to(memory_format=torch.channels_last).eval()
@@ -43,6 +46,7 @@ class Predictor:
         # The first call makes oneDNN choose and pack its kernels; better now than on the first image of a session.
         for _ in range(2):
             self.predict(np.full((side, side), 1000, dtype=np.uint16))
+        fit_width(np.zeros_like(OFFSETS_PX), config.device.inner_over_outer)  # makes its table of profiles
 
     @classmethod
     def from_file(
@@ -84,11 +88,12 @@ class Predictor:
         # Native byte order: an image from a big-endian machine is the same image.
         resized = fit(image.astype(np.uint16, copy=False), self.metadata.config.input_size_px)
         padded = pad_to_multiple(resized, 16)
+        seen = preprocess(padded[None])
         with torch.inference_mode():
-            output = self._network(preprocess(padded[None]).contiguous(memory_format=torch.channels_last))
+            output = self._network(seen.contiguous(memory_format=torch.channels_last))
         found = postprocess(
             output.seg_logits[0], output.heatmaps[0], padded.shape, self.metadata.heatmap_sigma_px,
-            self.metadata.label_names, self.metadata.landmark_names, self.config,
+            self.metadata.label_names, self.metadata.landmark_names, self.config, seen[0, 0].numpy(),
         )
         return map_back(found, resized.shape, image.shape)
 
@@ -119,7 +124,7 @@ def map_back(found: Detections, resized: tuple[int, int], original: tuple[int, i
     landmarks = (found.landmarks + 0.5) / scale - 0.5
     with np.errstate(invalid="ignore"):
         on_image = ((landmarks > -0.5) & (landmarks < np.array([original[1], original[0]]) - 0.5)).all(axis=1)
-    return Detections(
-        mask, landmarks, found.confidence, found.visible & on_image, found.manipulator_confidence, found.label_names,
-        found.landmark_names,
+    return replace(
+        found, mask=mask, landmarks=landmarks, visible=found.visible & on_image,
+        base_width_px=float(found.base_width_px / scale.mean()), tip_width_px=float(found.tip_width_px / scale.mean()),
     )

@@ -10,16 +10,26 @@ from enum import Enum
 import numpy as np
 from cm_kinematics.geometry import CmGeometry
 
-from synthex_perception.navigation.cm_position import CmPosition, CmPositionModel, locate_manipulator
+from synthex_perception.navigation.cm_position import (
+    CmPosition,
+    CmPositionModel,
+    SeenManipulator,
+    locate_manipulator,
+)
 from synthex_perception.navigation.pelvis_pose import PelvisPose, PoseError, estimate_pelvis_pose
 
 
 class NavigationState(str, Enum):
-    """Whether a controller may move on what navigation says."""
+    """Whether a controller may move on what navigation says.
 
-    TRACKING = "tracking"  # pelvis and tip are known as well as the limits demand
-    UNCERTAIN = "uncertain"  # both are known, one of them not well enough
-    LOST = "lost"  # one of them is not known
+    Without the manipulator there is nothing to steer. Without the pelvis there is nothing to steer to, if there is a
+    plan: a controller under way to a planned target must stop. If there is no plan, no target can be meant, and the
+    manipulator may still be moved in the C-arm's frame; that there is no pelvis stays in the reason.
+    """
+
+    TRACKING = "tracking"  # pelvis and manipulator are known as well as the limits demand
+    UNCERTAIN = "uncertain"  # one of them is not known well enough, or there is no plan and so no pelvis
+    LOST = "lost"  # the manipulator is not known, or the pelvis is not although there is a plan
 
 
 @dataclass(frozen=True)
@@ -35,15 +45,6 @@ class NavigationLimits:
     rotation_deg: float = 5.0
     lateral_mm: float = 8.0
     residual_px: float = 6.0
-
-
-@dataclass(frozen=True, eq=False)
-class SeenManipulator:
-    """The manipulator in the image: (2,) pixels of base and tip, and the pixels of its mask."""
-
-    base_px: np.ndarray
-    tip_px: np.ndarray
-    mask_pixels: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,37 +83,38 @@ class Navigator:
         self._model = model
 
     def navigate(
-        self, landmarks: Mapping[str, np.ndarray], manipulator: SeenManipulator | None, intrinsics: np.ndarray
+        self, landmarks: Mapping[str, np.ndarray], manipulator: SeenManipulator | None, intrinsics: np.ndarray,
+        missing: str = "not found in the image",
     ) -> Navigation:
         """Args:
         landmarks: name -> (2,) pixel of the landmarks that were seen confidently.
         manipulator: what was seen of it, None if it was not found.
         intrinsics: (3, 3) of the image.
+        missing: why there is no manipulator, if there is none.
         """
         lost, uncertain = [], []
         pelvis, tool = None, None
-        try:
-            pelvis = self._pelvis(landmarks, intrinsics)
-            uncertain += self._doubts_about_pelvis(pelvis)
-        except PoseError as error:
-            lost.append(f"pelvis: {error}")
-        if manipulator is None:
-            lost.append("manipulator: not found in the image")
+        if not self._plan:
+            uncertain.append("pelvis: unknown, the plan holds no landmarks of this patient")
         else:
-            tool = locate_manipulator(
-                manipulator.base_px, manipulator.tip_px, manipulator.mask_pixels, intrinsics, self._geometry, self._model
-            )
+            try:
+                pelvis = self._pelvis(landmarks, intrinsics)
+                uncertain += self._doubts_about_pelvis(pelvis)
+            except PoseError as error:
+                lost.append(f"pelvis: {error}")
+        if manipulator is None:
+            lost.append(f"manipulator: {missing}")
+        else:
+            tool = locate_manipulator(manipulator, intrinsics, self._geometry, self._model)
             lateral = _lateral_sd(tool.tip_covariance, tool.tip_mm)
             if lateral > self._limits.lateral_mm:
                 uncertain.append(f"manipulator: tip known to {lateral:.1f} mm across the beam")
         if lost:
-            return Navigation(NavigationState.LOST, "; ".join(lost), pelvis, tool)
+            return Navigation(NavigationState.LOST, "; ".join(lost + uncertain), pelvis, tool)
         state = NavigationState.UNCERTAIN if uncertain else NavigationState.TRACKING
         return Navigation(state, "; ".join(uncertain), pelvis, tool)
 
     def _pelvis(self, landmarks: Mapping[str, np.ndarray], intrinsics: np.ndarray) -> PelvisPose:
-        if not self._plan:
-            raise PoseError("the plan holds no landmarks of this patient")
         names = [name for name in landmarks if name in self._plan]
         return estimate_pelvis_pose(
             np.array([self._plan[name] for name in names]).reshape(-1, 3),

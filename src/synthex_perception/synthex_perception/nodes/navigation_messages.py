@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 from cm_kinematics.nodes.conversions import MM_PER_M, pose_message
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import Point, PointStamped, PoseWithCovarianceStamped
 from std_msgs.msg import Header
-from synthex_msgs.msg import NavigationStatus
+from synthex_msgs.msg import Landmark2D, NavigationStatus
 
-from synthex_perception.navigation.cm_position import CmPosition
+from synthex_perception.navigation.cm_position import CmPosition, SeenEnd
 from synthex_perception.navigation.navigator import Navigation
 from synthex_perception.navigation.pelvis_pose import PelvisPose
 
@@ -24,16 +24,18 @@ def pelvis_message(pelvis: PelvisPose, header: Header) -> PoseWithCovarianceStam
 
 
 def manipulator_poses(
-    position: CmPosition, out_of_plane_sd_deg: float, header: Header
+    position: CmPosition, header: Header
 ) -> tuple[PoseWithCovarianceStamped, PoseWithCovarianceStamped]:
     """Base and tip in the image's frame; y points from base to tip, the turn about it is unknown and says so."""
     along = position.tip_mm - position.base_mm
-    y = along / max(np.linalg.norm(along), 1e-9)
+    length = max(float(np.linalg.norm(along)), 1e-9)
+    y = along / length
     z = np.array([0.0, 0.0, -1.0]) + y[2] * y
     z /= max(np.linalg.norm(z), 1e-9)
     rotation = np.column_stack([np.cross(y, z), y, z])
-    about = np.outer(y, y)
-    turn = math.radians(out_of_plane_sd_deg) ** 2 * (np.eye(3) - about) + _UNKNOWN_ANGLE * about
+    # errors of the two ends turn y by y x (tip error - base error) / length
+    lever = np.cross(np.eye(3), y).T / length
+    turn = lever @ (position.tip_covariance + position.base_covariance) @ lever.T + _UNKNOWN_ANGLE * np.outer(y, y)
     poses = []
     for point, covariance in ((position.base_mm, position.base_covariance), (position.tip_mm, position.tip_covariance)):
         pose, both = np.eye(4), np.zeros((6, 6))
@@ -41,6 +43,18 @@ def manipulator_poses(
         both[:3, :3], both[3:, 3:] = covariance, turn
         poses.append(_message(pose, both, header))
     return poses[0], poses[1]
+
+
+def target_message(target_mm: np.ndarray, header: Header) -> PointStamped:
+    """The planned target in ``ct_lps`` (patient LPS), metres."""
+    x, y, z = (target_mm / MM_PER_M).tolist()
+    return PointStamped(header=header, point=Point(x=x, y=y, z=z))
+
+
+def seen_end(point: Landmark2D) -> SeenEnd:
+    """Base or tip; a depth of zero is what a message holds that nobody filled in."""
+    depth_mm = point.depth * MM_PER_M if point.depth > 0.0 else math.nan
+    return SeenEnd(np.array([point.x, point.y]), point.visible, depth_mm)
 
 
 def status_message(told: Navigation, header: Header) -> NavigationStatus:

@@ -28,7 +28,13 @@ from synthex_msgs.msg import CmDetection, LabelInfo, Landmark2DArray
 from synthex_perception.inference.overlay import draw_overlay
 from synthex_perception.inference.postprocess import PostprocessConfig
 from synthex_perception.inference.predictor import Predictor
-from synthex_perception.nodes.perception_messages import cm_message, label_info_message, landmarks_message
+from synthex_perception.inference.tube_profile import DeviceSize
+from synthex_perception.nodes.perception_messages import (
+    cm_message,
+    label_info_message,
+    landmarks_message,
+    manipulator_depths,
+)
 from synthex_perception.nodes.stamp_sets import StampSets
 from synthex_sim.anatomy import LABEL_NAMES, SESSION_LANDMARKS
 from synthex_sim.nodes.image_messages import from_image_msg, to_image_msg
@@ -37,6 +43,8 @@ from synthex_sim.nodes.newest_wins import NewestWins
 #: Instead of a file: the session's network with random weights of that seed, for tests of everything around it.
 RANDOM_WEIGHTS_PREFIX = "random:"
 
+_DEVICE = DeviceSize()
+
 TABLE = (
     Parameter("weights", str, REQUIRED, f"weights file (.safetensors), or {RANDOM_WEIGHTS_PREFIX}SEED for an untrained "
               "network that only exercises the topics", read_only=True),
@@ -44,8 +52,14 @@ TABLE = (
               "marked visible", range=(0.0, 1.0)),
     Parameter("cm_min_pixels", int, 40, "least size of the manipulator's mask; smaller ones are dropped", "px",
               range=(1, 65536)),
-    Parameter("threads", int, 1, "torch threads; 1 is fastest beside a renderer on two cores; 0: torch's choice",
-              range=(0, 64), read_only=True),
+    Parameter("cm_outer_diameter_mm", float, _DEVICE.outer_diameter_mm, "of the manipulator on which the weights were "
+              "trained; its width in the image tells its distance", "mm", range=(0.1, 100.0), read_only=True),
+    Parameter("cm_inner_diameter_mm", float, _DEVICE.inner_diameter_mm, "of its bore", "mm", range=(0.0, 100.0),
+              read_only=True),
+    Parameter("cm_body_length_mm", float, _DEVICE.body_length_mm, "of its notched body, from base to tip", "mm",
+              range=(1.0, 500.0), read_only=True),
+    Parameter("threads", int, 1, "threads of torch and OpenCV; 1 is fastest beside a renderer on two cores; 0: their "
+              "choice", range=(0, 64), read_only=True),
     Parameter("overlay", bool, True, "whether perception/overlay is drawn and published"),
     Parameter("autostart", bool, False, "configure and activate at the start", read_only=True),
 )
@@ -69,7 +83,8 @@ class PerceptionNode(LifecycleNode):
 
     def __init__(self, parameter_overrides: list[RosParameter] | None = None) -> None:
         super().__init__("perception_node", parameter_overrides=parameter_overrides)
-        self._values = declare(self, TABLE)
+        p = self._values = declare(self, TABLE)
+        self._device = DeviceSize(p["cm_outer_diameter_mm"], p["cm_inner_diameter_mm"], p["cm_body_length_mm"])
         self._failure: Exception | None = None
         self._predictor: Predictor | None = None
         self._worker: NewestWins | None = None
@@ -152,7 +167,7 @@ class PerceptionNode(LifecycleNode):
 
     def _reset_counts(self) -> None:
         self._received = self._answered = self._skipped = self._failed = 0
-        self._waiting: tuple[Image, float] | None = None
+        self._waiting: tuple[Image, CameraInfo, float] | None = None
         self._predict_time, self._latency = Latency(), Latency()
 
     # -- images in ------------------------------------------------------------------------------------------------
@@ -170,7 +185,7 @@ class PerceptionNode(LifecycleNode):
         with self._lock:
             self._received += 1
             self._skipped += self._waiting is not None
-            self._waiting = (image, time.perf_counter())
+            self._waiting = (image, info, time.perf_counter())
         self._worker.offer(self._look)
 
     # -- answers out (worker thread) ------------------------------------------------------------------------------
@@ -178,21 +193,22 @@ class PerceptionNode(LifecycleNode):
         with self._lock:
             if self._waiting is None:
                 return
-            (message, arrived), self._waiting = self._waiting, None
+            (message, info, arrived), self._waiting = self._waiting, None
         started = time.perf_counter()
         image = from_image_msg(message)
         if message.encoding != "mono16":
             raise ValueError(f"carm/image_raw must be mono16, got {message.encoding}")
         self._predictor.config = PostprocessConfig(
-            self._values["landmark_threshold"], self._values["cm_min_pixels"]
+            self._values["landmark_threshold"], self._values["cm_min_pixels"], device=self._device
         )
         found = self._predictor.predict(image)
         self._predict_time.add(time.perf_counter() - started)
         header = message.header
         self._publish_label_info()
         self._mask.publish(to_image_msg(found.mask, header, "mono8"))
-        self._landmarks.publish(landmarks_message(found, header))
-        self._cm.publish(cm_message(found, header))
+        depths = manipulator_depths(found, info.k, self._device.outer_diameter_mm)
+        self._landmarks.publish(landmarks_message(found, header, depths))
+        self._cm.publish(cm_message(found, header, depths))
         self._answered += 1
         self._latency.add(time.perf_counter() - arrived)
         if self._values["overlay"]:
