@@ -4,8 +4,12 @@ import json
 import os
 import socket
 import subprocess
+import sys
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -81,9 +85,42 @@ def test_it_ends_with_all_it_started(settings):
     assert not server.running and not ports & set(listeners())
 
 
-def test_a_server_that_does_not_start_is_named_with_what_it_said(tmp_path):
-    with pytest.raises(ViewerError, match="exit code"):
-        ViewerServer(free_port(0), free_port(0), 64, tmp_path, show=tmp_path / "nothing.rrd")
+def test_a_server_whose_node_is_killed_ends_with_it(settings):
+    source = ("import sys, time; from pathlib import Path; from synthex_bringup.viewer.server import *\n"
+              "server = ViewerServer(0, 0, 64, Path(sys.argv[1])); print(server.address.data_port, flush=True); time.sleep(60)")
+    node = subprocess.Popen([sys.executable, "-c", source, str(settings)], stdout=subprocess.PIPE, text=True)
+    port = int(node.stdout.readline())
+    assert port in listeners()
+    node.kill()
+    node.wait()
+    deadline_s = time.monotonic() + 5
+    while port in listeners():
+        assert time.monotonic() < deadline_s, "rerun's server outlives its node"
+        time.sleep(0.05)
+
+
+def test_a_server_that_does_not_start_is_named_with_what_it_said(tmp_path, monkeypatch):
+    program = tmp_path / "rerun"
+    program.write_text("#!/bin/sh\n[ $1 = analytics ] || { echo out of luck; exit 3; }\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("synthex_bringup.viewer.server._program", lambda: str(program))
+    with pytest.raises(ViewerError, match="ended with exit code 3: out of luck"):
+        ViewerServer(0, 0, 64, tmp_path / "settings")
+
+
+def test_a_recording_is_handed_out_whole_and_nothing_else_of_its_folder(settings, tmp_path):
+    (tmp_path / "session.rrd").write_bytes(b"RRF2" + bytes(range(256)))
+    (tmp_path / "other").touch()
+    server = ViewerServer(0, 0, 64, settings, show=tmp_path / "session.rrd")
+    try:
+        page = f"http://127.0.0.1:{server.address.web_port}/"
+        assert server.address.page_url == f"{page}?url={quote(page + 'session.rrd', safe='')}"
+        with urllib.request.urlopen(page + "session.rrd", timeout=10) as answer:
+            assert answer.read() == (tmp_path / "session.rrd").read_bytes()
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(page + "other", timeout=10)
+    finally:
+        server.close()
 
 
 def test_the_tunnel_brings_both_ports():

@@ -214,14 +214,12 @@ class ViewerNode(Node):
 
 
 def _status_text(message: NavigationStatus, published: int, skipped: int) -> str:
-    known = [name for name, is_known in (("pelvis", message.pelvis_known), ("manipulator", message.manipulator_known))
+    pelvis = f"pelvis from {message.landmarks_used} landmarks, residual {message.residual:.1f} px"
+    known = [what for what, is_known in ((pelvis, message.pelvis_known), ("manipulator seen", message.manipulator_known))
              if is_known]
     lines = [
-        f"# {message.state}", message.reason or "pelvis and manipulator are known",
-        f"known: {', '.join(known) or 'nothing'}",
-        f"pelvis from {message.landmarks_used} landmarks, residual {message.residual:.1f} px" if message.pelvis_known else "",
-        f"frames {published}, skipped {skipped}", "In the room: red, the tip as seen; green, the planned target",
-        f"*{DISCLAIMER}*",
+        f"# {message.state}", message.reason, ", ".join(known), f"frames {published}, skipped {skipped}",
+        "room: red, tip as seen; green, target", f"*{DISCLAIMER}*",
     ]
     return "\n\n".join(line for line in lines if line)
 

@@ -23,7 +23,7 @@ def session_layout() -> rrb.Blueprint:
             origin=WORLD,
             name="Room",
             line_grid=rrb.LineGrid3D(visible=False),
-            eye_controls=rrb.EyeControls3D(position=(-0.95, 1.05, 1.65), look_target=(0.0, -0.05, 1.08), eye_up=(0.0, 0.0, 1.0)),
+            eye_controls=rrb.EyeControls3D(position=(-0.9, 1.0, 1.6), look_target=(0.0, -0.05, 1.03), eye_up=(0.0, 0.0, 1.0)),
         ),
         column_shares=[1, 1, 1.15],
     )

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 _TIMEOUT_S = 20.0
@@ -28,12 +29,16 @@ def content_policy(data_port: int) -> str:
 class PageServer:
     """A thread that answers GET on ``port`` with what rerun's own server gives on ``source_port``, both on loopback.
 
+    Args:
+        recording: a file that is handed out under its name, too. (Told to show a file, rerun's server keeps a core busy.)
+
     Raises:
         OSError: the port is taken.
     """
 
-    def __init__(self, port: int, source_port: int, data_port: int) -> None:
-        handler = partial(_Handler, source=f"http://{LOOPBACK}:{source_port}", policy=content_policy(data_port))
+    def __init__(self, port: int, source_port: int, data_port: int, recording: Path | None = None) -> None:
+        handler = partial(_Handler, source=f"http://{LOOPBACK}:{source_port}", policy=content_policy(data_port),
+                          recording=recording)
         self._server = ThreadingHTTPServer((LOOPBACK, port), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="viewer page", daemon=True).start()
@@ -45,27 +50,32 @@ class PageServer:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    def __init__(self, *arguments: object, source: str, policy: str) -> None:
-        self._source, self._policy = source, policy
+    def __init__(self, *arguments: object, source: str, policy: str, recording: Path | None) -> None:
+        self._source, self._policy, self._recording = source, policy, recording
         super().__init__(*arguments)
 
     def do_GET(self) -> None:  # noqa: N802 - the name that http.server asks for
         """Passes one file on."""
         try:
-            with urllib.request.urlopen(self._source + self.path, timeout=_TIMEOUT_S) as answer:
-                body, kind, status = answer.read(), answer.headers.get("Content-Type", ""), answer.status
+            body, kind = self._file()
         except urllib.error.HTTPError as error:
             self.send_error(error.code)
             return
-        except OSError:
-            self.send_error(502, "rerun's server does not answer")
+        except OSError as error:
+            self.send_error(502, f"cannot be read: {error.strerror or error}")
             return
-        self.send_response(status)
+        self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Security-Policy", self._policy)
         self.end_headers()
         self.wfile.write(body)
+
+    def _file(self) -> tuple[bytes, str]:
+        if self._recording is not None and self.path == f"/{self._recording.name}":
+            return self._recording.read_bytes(), "application/octet-stream"
+        with urllib.request.urlopen(self._source + self.path, timeout=_TIMEOUT_S) as answer:
+            return answer.read(), answer.headers.get("Content-Type", "")
 
     def log_message(self, *_: object) -> None:
         """Says nothing of each request."""

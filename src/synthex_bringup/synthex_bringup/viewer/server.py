@@ -6,7 +6,9 @@ page reaches the browser through ``PageServer``.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -18,6 +20,8 @@ from .page_server import LOOPBACK, PageServer
 
 _START_S = 20.0
 _STOP_S = 2.0
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ViewerError(Exception):
@@ -50,20 +54,23 @@ class Address:
     Attributes:
         web_port: of the page.
         data_port: from which the page takes the data.
+        recording: name of a recording that is shown instead.
     """
 
     web_port: int
     data_port: int
+    recording: str = ""
 
     @property
     def data_url(self) -> str:
-        """What the SDK and the page connect to."""
+        """What the SDK sends to and the page takes from."""
         return f"rerun+http://{LOOPBACK}:{self.data_port}/proxy"
 
     @property
     def page_url(self) -> str:
         """What a person opens."""
-        return f"http://{LOOPBACK}:{self.web_port}/?url={quote(self.data_url, safe='')}"
+        page = f"http://{LOOPBACK}:{self.web_port}/"
+        return f"{page}?url={quote(page + self.recording if self.recording else self.data_url, safe='')}"
 
     def tunnel(self, user: str, host: str) -> str:
         """The line that brings both ports to another machine, where the same address is opened then."""
@@ -85,7 +92,7 @@ class ViewerServer:
     """
 
     def __init__(self, web_port: int, data_port: int, memory_mb: int, home: Path, show: Path | None = None) -> None:
-        self.address = Address(free_port(web_port), free_port(data_port))
+        self.address = Address(free_port(web_port), free_port(data_port), "" if show is None else show.name)
         source_port = free_port(0)
         program, environment = _program(), _environment(home)
         # Off before anything is shown: rerun sends usage statistics unless told not to.
@@ -93,15 +100,15 @@ class ViewerServer:
         command = [
             program, "--serve-web", "--bind", LOOPBACK, "--port", str(self.address.data_port),
             "--web-viewer-port", str(source_port), "--server-memory-limit", f"{memory_mb}MB",
-            *([str(show)] if show is not None else []),
         ]
         self._page: PageServer | None = None
         # In a session of its own, so that Ctrl-C reaches it only after what is in flight has been written.
         self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                         stderr=subprocess.STDOUT, start_new_session=True)
+                                         stderr=subprocess.STDOUT, start_new_session=True,
+                                         preexec_fn=_end_with_parent)
         try:
             self._await_ports(source_port, self.address.data_port)
-            self._page = PageServer(self.address.web_port, source_port, self.address.data_port)
+            self._page = PageServer(self.address.web_port, source_port, self.address.data_port, show)
         except OSError as error:
             self.close()
             raise ViewerError(f"the viewer's page cannot be served on port {self.address.web_port}: {error}") from error
@@ -140,6 +147,11 @@ class ViewerServer:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+
+
+def _end_with_parent() -> None:
+    """Called in the child: a node that is killed outright leaves no server behind (Linux)."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _program() -> str:
