@@ -279,7 +279,7 @@ def test_destroyed_diagnostics_leave_neither_publisher_nor_timer(make_node):
 # -- the main function -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("arguments", "words"), [
     ([], "parameter device_file is required"),
-    (["-p", "device_file:=nowhere.yaml"], "No such file or directory: 'nowhere.yaml'"),
+    (["-p", "device_file:=nowhere.yaml"], "nowhere.yaml: no such file or directory"),
     (["-p", "device_file:={device}", "-p", "speed:=3.0"], "unknown parameter speed"),
     (["-p", "device_file:={device}", "-p", "start_tendon_mm:=9.0"], "tendon must be between"),
     (["-p", "device_file:={device}", "-p", "entry_hinge:=[1.0, 0.0, 0.0]"], "must not be parallel"),

@@ -162,6 +162,15 @@ def test_the_status_is_repeated_and_turns_to_lost_when_images_stop(perception, p
     assert perception.answer(5, seen(plan, pose_of())).state == "tracking"
 
 
+def test_what_one_image_told_while_lost_is_no_knowledge_a_while_later(perception, plan):
+    status = perception.answer(30, seen(plan, pose_of()), tool=False)
+    assert status.state == "lost" and status.pelvis_known
+    perception.got["navigation/status"].clear()
+    perception.spin_until(lambda: any(not m.pelvis_known for m in perception.got["navigation/status"]), 3.0)
+    last = perception.got["navigation/status"][-1]
+    assert (last.state, last.reason) == ("lost", "no image has been answered for 0.4 s") and last.header == status.header
+
+
 def test_the_planned_target_is_latched_in_the_patients_frame(perception, plan):
     perception.spin_until(lambda: perception.target)
     message = perception.target[-1]
@@ -173,7 +182,7 @@ def test_the_planned_target_is_latched_in_the_patients_frame(perception, plan):
 @pytest.mark.parametrize(("parameter", "reason"), [
     ("target:=FH", "target 'FH' is no planned landmark; there are FH-l"),
     ("plan:=phantom:seven", "phantom:7"),
-    ("cm_device_file:=/no/such.yaml", "No such file"),
+    ("cm_device_file:=/no/such.yaml", "/no/such.yaml: no such file or directory"),
     ("stale:=1.0", "unknown parameter stale"),
 ])
 def test_a_wrong_configuration_is_one_clear_line_and_a_non_zero_exit(parameter, reason):

@@ -68,6 +68,15 @@ def test_a_motion_takes_as_long_as_its_slowest_joint_and_ends_at_its_target(carm
     assert positioner.joints(8.0) == target and not positioner.is_moving(8.0)
 
 
+def test_a_motion_faster_than_the_arm_is_refused(carm):
+    positioner = Positioner(carm, CArmJoints(in_out_mm=100.0))
+    target = CArmJoints(in_out_mm=100.0, orbital_deg=30.0)
+    with pytest.raises(ValueError, match="needs at least 2.0 s for this motion, got 1.9 s"):
+        positioner.move(target, 0.0, 1.9)
+    assert not positioner.is_moving(0.1)
+    assert positioner.move(target, 0.0, 2.0) == 2.0
+
+
 def test_a_refused_target_leaves_the_arm_as_it_was(carm):
     positioner = Positioner(carm, CArmJoints(in_out_mm=100.0))
     with pytest.raises(ValueError, match="outside"):

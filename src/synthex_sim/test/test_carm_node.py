@@ -188,6 +188,7 @@ def test_set_view_moves_there_and_refuses_what_it_cannot(session):
     assert angles["angular"] == pytest.approx(np.deg2rad(40.0))
     for request, reason in (
         (SetView.Request(view="skyline"), "unknown view"),
+        (SetView.Request(view="ap", joints=JointState(name=["orbital"], position=[0.3])), "a view or joints, not both"),
         (SetView.Request(joints=JointState(name=["orbital"], position=[3.0])), "outside its limits"),
         (SetView.Request(joints=JointState(name=["elbow"], position=[0.0])), "unknown joint"),
         (SetView.Request(joints=JointState(name=["orbital"], position=[float("nan")])), "finite"),
@@ -201,7 +202,7 @@ def test_set_view_moves_there_and_refuses_what_it_cannot(session):
 def test_a_sweep_publishes_images_and_ends_where_it_should(session):
     assert session.sweep.wait_for_server(timeout_sec=10)
     feedback = []
-    goal = Sweep.Goal(end=JointState(name=["orbital"], position=[0.2]), duration=1.0)
+    goal = Sweep.Goal(end=JointState(name=["orbital"], position=[0.2]), duration=4.0)
     sending = session.sweep.send_goal_async(goal, feedback_callback=lambda m: feedback.append(m.feedback))
     session.spin_until(sending.done)
     accepted = sending.result()
@@ -232,7 +233,7 @@ def test_a_second_motion_is_refused_and_a_cancelled_sweep_stays_where_it_is(sess
 
 def test_a_sweep_that_cannot_be_is_refused_before_anything_moves(session):
     before = session.call(session.set_view, SetView.Request(joints=JointState())).joints
-    for duration, end, reason in ((0.0, 0.1, "duration"), (float("inf"), 0.1, "duration"), (1.0, 3.0, "limits")):
+    for duration, end, reason in ((0.0, 0.1, "duration"), (float("inf"), 0.1, "duration"), (1.0, 3.0, "limits"), (0.5, 0.1, "at least 0.8 s")):
         goal = Sweep.Goal(start=JointState(name=["orbital"], position=[0.3]),
                           end=JointState(name=["orbital"], position=[end]), duration=duration)
         sending = session.sweep.send_goal_async(goal)

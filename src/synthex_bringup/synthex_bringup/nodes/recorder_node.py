@@ -19,7 +19,7 @@ from typing import Any
 
 import rclpy
 from cm_kinematics.nodes.parameters import Parameter, declare
-from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS
+from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS, leave
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -43,6 +43,8 @@ from .topic_intake import ALL, TopicIntake
 
 NAME = "recorder_node"
 TICK_S = 0.2
+#: Publishers that come later than the session are looked for so often; it costs a millisecond for each topic.
+RENEWAL_S = 1.0
 #: After the last answer is there, what belongs to it (the overlay) is still on its way.
 LINGER_S = 0.4
 #: From Ctrl-C to the last file: a launcher kills what is still there after five seconds.
@@ -114,6 +116,7 @@ class RecorderNode(Node):
         self._last_stop_s: float | None = None
         self._complete_s: float | None = None
         self._ending: Ending | None = None
+        self._next_renewal_s = 0.0
         self._intake.renew()
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._run_folder = self.create_publisher(String, RUN_FOLDER, latched)
@@ -185,8 +188,10 @@ class RecorderNode(Node):
 
     def _tick(self) -> None:
         """A few times a second: publishers, progress, reasons to end."""
-        self._intake.renew()
         now_s = time.monotonic()
+        if not self._gate.open or now_s >= self._next_renewal_s:
+            self._next_renewal_s = now_s + RENEWAL_S
+            self._intake.renew()
         if self._writer.failure:
             self._stop(Ending(self._writer.failure, f"writing the bag failed: {self._writer.failure}"))
         elif not self._gate.open:
@@ -324,8 +329,9 @@ class RecorderNode(Node):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Record until the session is over; returns the process's exit code."""
+    """Record until the session is over. Returns the exit code where nothing could begin; else the process ends here."""
     node: RecorderNode | None = None
+    executor: SingleThreadedExecutor | None = None
     interrupted = False
     try:
         try:
@@ -347,8 +353,11 @@ def main(args: Sequence[str] | None = None) -> int:
         code = node.finish(interrupted=interrupted) if node is not None else 1
         if code == 0 and not interrupted:
             node.stay()
+        if node is not None:
+            node.destroy_node()
         rclpy.try_shutdown()
-    return code
+        node = executor = None
+    leave(code)
 
 
 if __name__ == "__main__":

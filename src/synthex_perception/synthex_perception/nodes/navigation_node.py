@@ -111,6 +111,7 @@ class NavigationNode(Node):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._answered_ns = self._steady.now().nanoseconds
         self._told = Navigation(NavigationState.LOST, "no image has been answered yet", None, None)
+        self._is_stale = False
         self._header = Header()
         self._age = Latency()
         self.create_timer(1.0 / STATUS_HZ, self._repeat, clock=self._steady)
@@ -143,13 +144,15 @@ class NavigationNode(Node):
             base, tip = manipulator_poses(told.manipulator, header)
             self._base.publish(base)
             self._tip.publish(tip)
-        self._header, self._answered_ns = header, self._steady.now().nanoseconds
+        self._header, self._answered_ns, self._is_stale = header, self._steady.now().nanoseconds, False
         self._status.publish(status_message(told, header))
         self._age.add((self.get_clock().now().nanoseconds - stamp_ns(header.stamp)) * 1e-9)
 
     def _repeat(self) -> None:
         silent_s = (self._steady.now().nanoseconds - self._answered_ns) * 1e-9
-        if silent_s > self._values["stale_s"] and self._told.state != NavigationState.LOST:
+        if silent_s > self._values["stale_s"] and not self._is_stale:
+            # whatever it was: what an image told some time ago, even of one thing, is no knowledge of now
+            self._is_stale = True
             reason = f"no image has been answered for {self._values['stale_s']:g} s"
             self._told = Navigation(NavigationState.LOST, reason, None, None)
         self._status.publish(status_message(self._told, self._header))

@@ -76,28 +76,37 @@ class Positioner:
             The duration in seconds.
 
         Raises:
-            ValueError: the target is outside the limits or the duration not positive and finite; the arm then keeps
-                doing what it did.
+            ValueError: the target is outside the limits, or the duration not finite or shorter than the slowest joint
+                needs; the arm then keeps doing what it did.
         """
-        self.check(target, duration_s)
-        here = np.array(astuple(self.joints(time_s)))
-        there = np.array(astuple(target))
-        needed = float((np.abs(there - here) / _SPEEDS).max())
+        start = self.joints(time_s)
+        self.check(start, target, duration_s)
+        here, there = np.array(astuple(start)), np.array(astuple(target))
+        needed = _least_duration(start, target)
         self._motion = _Motion(here, there, time_s, time_s + (needed if duration_s is None else duration_s))
         self._script = None
         return self._motion.end_s - time_s
 
-    def check(self, target: CArmJoints, duration_s: float | None = None) -> None:
-        """Raises ValueError where ``move`` would."""
+    def check(self, start: CArmJoints, target: CArmJoints, duration_s: float | None = None) -> None:
+        """Raises ValueError where ``move`` from there to the target would."""
         self._carm.check_limits(target)
-        if duration_s is not None and not 0.0 < duration_s < math.inf:
+        if duration_s is None:
+            return
+        if not 0.0 < duration_s < math.inf:
             raise ValueError(f"the duration of a motion must be positive and finite, got {duration_s} s")
+        if duration_s < (needed := _least_duration(start, target)) * (1.0 - 1e-9):
+            raise ValueError(f"the arm needs at least {needed:.1f} s for this motion, got {duration_s:g} s")
 
     def stop(self, time_s: float) -> None:
         """Holds the arm where it is."""
         here = np.array(astuple(self.joints(time_s)))
         self._motion = _Motion(here, here, time_s, time_s)
         self._script = None
+
+
+def _least_duration(start: CArmJoints, target: CArmJoints) -> float:
+    """Seconds that the slowest joint needs."""
+    return float((np.abs(np.array(astuple(target)) - np.array(astuple(start))) / _SPEEDS).max())
 
 
 def orbit_script(

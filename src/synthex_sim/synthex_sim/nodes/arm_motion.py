@@ -44,9 +44,9 @@ class ArmMotion:
         finally:
             self._commanded.release()
 
-    def check(self, target: CArmJoints, duration_s: float | None = None) -> None:
-        """Raises ValueError where ``go`` would."""
-        self._positioner.check(target, duration_s)
+    def check(self, start: CArmJoints, target: CArmJoints, duration_s: float | None = None) -> None:
+        """Raises ValueError where ``go`` from there to the target would."""
+        self._positioner.check(start, target, duration_s)
 
     def go(
         self,

@@ -371,6 +371,8 @@ class CArmNode(LifecycleNode):
     def _named_view(self, name: str, joints: JointState, present: CArmJoints) -> CArmJoints:
         if not name:
             return carm_messages.joints_from_message(joints, present)
+        if joints.name:
+            raise ValueError(f"give a view or joints, not both; got '{name}' and {', '.join(joints.name)}")
         if name not in STANDARD_VIEWS:
             raise ValueError(f"unknown view '{name}'; known: {', '.join(STANDARD_VIEWS)}")
         return self._room.carm.aim(self._aim, self._settings["source_to_aim_mm"], *STANDARD_VIEWS[name])
@@ -389,7 +391,7 @@ class CArmNode(LifecycleNode):
             with self._arm.command():
                 start = carm_messages.joints_from_message(goal.request.start, self._arm.joints())
                 end = carm_messages.joints_from_message(goal.request.end, start)
-                self._arm.check(end, goal.request.duration)
+                self._arm.check(start, end, goal.request.duration)
                 result.success = self._arm.go(start, go_on=go_on) and self._arm.go(
                     end, goal.request.duration, go_on=go_on, on_the_way=feedback)
         except ValueError as error:
