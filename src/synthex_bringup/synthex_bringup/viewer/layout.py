@@ -11,14 +11,23 @@ LATENCY, ERROR, DICE = "latency_ms", "error_detector_mm", "dice"
 STATUS = "status"
 
 
-def session_layout() -> rrb.Blueprint:
-    """X-ray with the network's overlays beside ground truth and the room in 3D; below, plots and status."""
+def session_layout(image_shape: tuple[int, int] | None = None) -> rrb.Blueprint:
+    """X-ray with the network's overlays beside ground truth and the room in 3D; below, plots and status.
+
+    Args:
+        image_shape: (rows, columns) that both X-ray views show; None while unknown.
+    """
+    bounds = None
+    if image_shape is not None:
+        bounds = rrb.VisualBounds2D(x_range=(0.0, float(image_shape[1])), y_range=(0.0, float(image_shape[0])))
     newest = rrb.VisibleTimeRange(
         "time", start=rrb.TimeRangeBoundary.cursor_relative(seconds=-60.0), end=rrb.TimeRangeBoundary.cursor_relative()
     )
     images = rrb.Horizontal(
-        rrb.Spatial2DView(origin=XRAY, contents=["$origin/image", f"/{NETWORK}/**"], name="X-ray, network"),
-        rrb.Spatial2DView(origin=XRAY, contents=["$origin/image", f"/{TRUTH}/**"], name="X-ray, ground truth"),
+        rrb.Spatial2DView(origin=XRAY, contents=["$origin/image", f"/{NETWORK}/**"], name="X-ray, network",
+                          visual_bounds=bounds),
+        rrb.Spatial2DView(origin=XRAY, contents=["$origin/image", f"/{TRUTH}/**"], name="X-ray, ground truth",
+                          visual_bounds=bounds),
         rrb.Spatial3DView(
             origin=WORLD,
             name="Room",

@@ -17,7 +17,7 @@ from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR
 from synthex_sim.display import LABEL_COLORS_RGB
 
 from .carm_shape import CArmShape
-from .layout import DICE, ERROR, LATENCY, NETWORK, STATUS, TRUTH, WORLD, XRAY
+from .layout import DICE, ERROR, LATENCY, NETWORK, STATUS, TRUTH, WORLD, XRAY, session_layout
 from .recordings import Recordings
 
 M_PER_MM = 1e-3
@@ -70,6 +70,7 @@ class SessionPicture:
         self._geometry = manipulator
         self._surface = tube_surface(manipulator, _FACETS)
         self._carm: CArmShape | None = None
+        self._image_shape: tuple[int, ...] = ()
         self._begin()
 
     def _begin(self) -> None:
@@ -101,7 +102,7 @@ class SessionPicture:
     def target(self, point_m: np.ndarray, name: str = "target") -> None:
         """The planned target: (3,) metres in ct_lps."""
         self._out.log_static(f"{PLACES['ct_lps']}/target", rr.Points3D(
-            [point_m], radii=[0.006], colors=[_TARGET], labels=[name], show_labels=False))
+            [point_m], radii=[0.008], colors=[_TARGET], labels=[name], show_labels=False))
 
     def manipulator(self, stamp_ns: int, shaft_in_table_mm: np.ndarray, joint_angles: np.ndarray) -> None:
         """The manipulator: (4, 4) pose of its shaft in the table frame, (n,) radians."""
@@ -142,12 +143,15 @@ class SessionPicture:
         if in_world_mm is None:
             self._out.log(stamp_ns, entity, rr.Clear(recursive=False))
             return
-        self._out.log(stamp_ns, entity, rr.Points3D([in_world_mm * M_PER_MM], radii=[0.005], colors=[_SEEN_TIP],
+        self._out.log(stamp_ns, entity, rr.Points3D([in_world_mm * M_PER_MM], radii=[0.007], colors=[_SEEN_TIP],
                                                     labels=["tip, as seen"], show_labels=False))
 
     # -- the images -----------------------------------------------------------------------------------------------
     def xray(self, stamp_ns: int, image: np.ndarray, network: Overlay | None, truth: Overlay | None) -> None:
         """One image, (R, C) uint8 bone bright, with what lies on it; None clears an overlay."""
+        if image.shape != self._image_shape:
+            self._image_shape = image.shape
+            self._out.arrange(session_layout(image.shape))
         self._out.log(stamp_ns, f"{XRAY}/image", rr.Image(image, color_model="L"))
         for entity, overlay in ((NETWORK, network), (TRUTH, truth)):
             self._overlay(stamp_ns, entity, overlay)

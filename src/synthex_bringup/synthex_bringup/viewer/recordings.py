@@ -29,6 +29,12 @@ class Recordings:
             self._live.connect_grpc(data_url)
             self._live.send_blueprint(blueprint)
 
+    def arrange(self, blueprint: Any) -> None:
+        """Other views from now on."""
+        self._blueprint = blueprint
+        for stream in self._streams():
+            stream.send_blueprint(blueprint)
+
     def log(self, stamp_ns: int, entity: str, *archetypes: Any) -> None:
         """One thing at one moment (nanoseconds since the epoch)."""
         for stream in self._streams():
