@@ -24,8 +24,8 @@ def drive(session: Session, target_mm: Callable[[], np.ndarray], tolerance_mm: f
             session.hold()
             return "there"
         insertion, roll, tendon = session.manipulator()
-        session.servo(insertion + np.clip(error, -0.1, 0.1), roll, tendon)
-        time.sleep(0.05)
+        session.servo(insertion + np.clip(error, -0.2, 0.2), roll, tendon)
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":

@@ -10,4 +10,4 @@ with Session() as session:
     shot = session.acquire()
     print(f"navigation is {shot.state} {shot.reason}".rstrip())
     if shot.tip_mm is not None:
-        print("tip in the C-arm's frame, mm:", shot.tip_mm.round(1), "at pixel", shot.tip_px.round(1))
+        print("tip in the C-arm's frame, mm:", shot.tip_mm.round(1).tolist(), "at pixel", shot.tip_px.round(1).tolist())

@@ -37,8 +37,8 @@ from synthex_sim.nodes.image_messages import from_image_msg
 from ..recording.files import default_run_folder
 from .client_recorder import ClientRecorder, RecorderError
 
-#: The status is repeated 20 times a second: two of them missing, and navigation counts as gone.
-NAVIGATION_SILENT_S = 0.12
+#: The status is repeated 20 times a second: three of them missing, and navigation counts as gone.
+NAVIGATION_SILENT_S = 0.15
 #: Older than this, what an image told is no longer acted on, whatever the status says.
 NAVIGATION_OLD_S = 1.0
 
@@ -203,7 +203,7 @@ class Session:
         return self._wait(newest, self._timeout_s if timeout_s is None else timeout_s, _NOT_ANSWERED)
 
     def navigation(self) -> tuple[str, str]:
-        """(state, reason) now; ``lost`` also if navigation is silent for 0.12 s or its image older than a second."""
+        """(state, reason) now; ``lost`` also if navigation is silent for 0.15 s or its image older than a second."""
         with self._changed:
             heartbeat = self._heartbeat
         if heartbeat is None or time.monotonic() - heartbeat[0] > NAVIGATION_SILENT_S:
