@@ -6,7 +6,6 @@ Writes frames.csv (one row for each image) and summary.json. Research and simula
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path

@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..report.session import ErrorStatistics
-from ..report.summary import NO_TRUTH, NOTHING
+from ..report.summary import NO_TRUTH, NOTHING, rows_table
 from .summary import LiveComparison, Summary
 
 _REASONS_SHOWN = 4
@@ -15,12 +15,7 @@ _NONE = ErrorStatistics(None, None, None, 0)
 
 def counts_table(summary: Summary) -> Table:
     """What was replayed, what navigation says, how much of it the session had said."""
-    table = Table(box=SIMPLE_HEAD, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, words in _counts(summary):
-        table.add_row(name, words)
-    return table
+    return rows_table(_counts(summary))
 
 
 def errors_table(summary: Summary) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
@@ -14,10 +16,15 @@ NO_BONE = "no bone in the ground truth"
 
 def summary_table(session: Session) -> Table:
     """A table for a rich console."""
+    return rows_table(summary_rows(session))
+
+
+def rows_table(rows: Iterable[tuple[str, str]]) -> Table:
+    """Names and values under each other, without lines."""
     table = Table(box=SIMPLE_HEAD, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for name, value in summary_rows(session):
+    for name, value in rows:
         table.add_row(name, value)
     return table
 
