@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -75,9 +76,15 @@ def run_node(factory: Callable[[], Node], name: str | None = None, args: Sequenc
                 node.close()
             # Left to the interpreter's end, middleware that is still discovering can be torn down under its threads.
             node.destroy_node()
-        rclpy.try_shutdown()
+        shut_down()
         node = executor = None
     leave(0)
+
+
+def shut_down() -> None:
+    """Takes the ROS context away, if rclpy's signal thread has not done so in the same moment."""
+    with suppress(rclpy_implementation.RCLError):
+        rclpy.try_shutdown()
 
 
 def leave(code: int) -> NoReturn:

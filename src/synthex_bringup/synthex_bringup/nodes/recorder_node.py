@@ -19,7 +19,7 @@ from typing import Any
 
 import rclpy
 from cm_kinematics.nodes.parameters import Parameter, declare
-from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS, leave
+from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS, leave, shut_down
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -355,7 +355,7 @@ def main(args: Sequence[str] | None = None) -> int:
             node.stay()
         if node is not None:
             node.destroy_node()
-        rclpy.try_shutdown()
+        shut_down()
         node = executor = None
     leave(code)
 

@@ -19,7 +19,7 @@ import rclpy
 from cm_kinematics.nodes.conversions import stamp_message
 from cm_kinematics.nodes.conversions import stamp_ns as message_stamp_ns
 from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
-from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS
+from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS, shut_down
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -308,7 +308,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        rclpy.try_shutdown()
+        shut_down()
 
 
 if __name__ == "__main__":
