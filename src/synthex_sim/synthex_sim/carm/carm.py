@@ -20,22 +20,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
+from synthex_sim.carm.detector_settings import DetectorSettings
+from synthex_sim.carm.grid_settings import GridSettings
+from synthex_sim.carm.tube_settings import TubeSettings
 from synthex_sim.carm.view import View, rigid_inverse
 from synthex_sim.yaml_file import check_keys, read_mapping
 
 #: Camera axes in the isocentre frame at zero angles: x to the patient's right, y to the feet, z up.
-_CAMERA_AXES = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-
-#: Standard views of the pelvis as (orbital, angular) in degrees. Inlet: detector tilted towards the head, so that the
-#: beam looks into the pelvic ring from above; outlet the other way round.
-STANDARD_VIEWS: Mapping[str, tuple[float, float]] = {
-    "ap": (0.0, 0.0),
-    "inlet": (0.0, 40.0),
-    "outlet": (0.0, -40.0),
-    "lao_30": (30.0, 0.0),
-    "rao_30": (-30.0, 0.0),
-    "lateral": (90.0, 0.0),
-}
+CAMERA_AXES = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
 
 @dataclass(frozen=True)
@@ -52,15 +44,6 @@ class CArmJoints:
 
 
 @dataclass(frozen=True)
-class TubeSettings:
-    """The X-ray tube: peak voltage, anode angle and total filtration in aluminium."""
-
-    kvp: float
-    anode_angle_deg: float
-    aluminium_mm: float
-
-
-@dataclass(frozen=True)
 class CArm:
     """A C-arm device profile.
 
@@ -71,6 +54,8 @@ class CArm:
         source_to_detector_mm: SDD.
         source_to_isocenter_mm: SAD.
         tube: X-ray tube settings.
+        detector: how the flat panel responds.
+        grid: the anti-scatter grid, or None.
         mas: default tube current-time product of one frame, mA s.
         limits: joint name -> (lower, upper), in the unit of the name.
         isocenter_height_mm: height of the isocentre over the floor at lift 0.
@@ -82,6 +67,8 @@ class CArm:
     source_to_detector_mm: float
     source_to_isocenter_mm: float
     tube: TubeSettings
+    detector: DetectorSettings
+    grid: GridSettings | None
     mas: float
     limits: Mapping[str, tuple[float, float]]
     isocenter_height_mm: float
@@ -103,10 +90,10 @@ class CArm:
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> CArm:
         sections = {
-            "top level": (document, {"name", "detector", "source_to_detector_mm", "source_to_isocenter_mm", "tube",
-                                     "exposure", "positioner"}),
+            "top level": (document, {"name", "detector", "detector_response", "anti_scatter_grid",
+                                     "source_to_detector_mm",
+                                     "source_to_isocenter_mm", "tube", "exposure", "positioner"}),
             "detector": (document.get("detector"), {"rows", "columns", "pixel_spacing_mm"}),
-            "tube": (document.get("tube"), {f.name for f in fields(TubeSettings)}),
             "exposure": (document.get("exposure"), {"mas"}),
             "positioner": (document.get("positioner"), {"isocenter_height_mm", *(f.name for f in fields(CArmJoints))}),
         }
@@ -119,11 +106,15 @@ class CArm:
                 raise ValueError(f"positioner: {name} must be [lower, upper], got [{low:g}, {high:g}]")
         profile = cls(
             name=str(document["name"]),
-            shape=(int(detector["rows"]), int(detector["columns"])),
+            shape=(_whole(detector["rows"], "detector: rows"), _whole(detector["columns"], "detector: columns")),
             pixel_spacing_mm=_positive(detector["pixel_spacing_mm"], "detector: pixel_spacing_mm"),
             source_to_detector_mm=_positive(document["source_to_detector_mm"], "source_to_detector_mm"),
             source_to_isocenter_mm=_positive(document["source_to_isocenter_mm"], "source_to_isocenter_mm"),
-            tube=TubeSettings(**{k: _positive(v, f"tube: {k}") for k, v in document["tube"].items()}),
+            tube=TubeSettings.from_section(document["tube"]),
+            detector=DetectorSettings.from_section(
+                document["detector_response"], _positive(detector["pixel_spacing_mm"], "detector: pixel_spacing_mm")
+            ),
+            grid=GridSettings.from_section(document["anti_scatter_grid"]),
             mas=_positive(document["exposure"]["mas"], "exposure: mas"),
             limits=limits,
             isocenter_height_mm=_positive(positioner["isocenter_height_mm"], "positioner: isocenter_height_mm"),
@@ -134,6 +125,23 @@ class CArm:
             raise ValueError("the isocentre must lie between source and detector")
         return profile
 
+    # -- read-out -------------------------------------------------------------------------------------------------
+    def image_shape(self, rows: int) -> tuple[int, int]:
+        """(rows, columns) of a picture of the whole detector read out with so many rows, its pixels square.
+
+        Raises:
+            ValueError: no whole number of columns goes with these rows; the message names the rows nearest to them.
+        """
+        common = math.gcd(*self.shape)
+        step, columns = self.shape[0] // common, self.shape[1] // common
+        if rows < 1 or rows % step:
+            below = max(rows // step, 1) * step
+            raise ValueError(
+                f"the detector of {self.name} has {self.shape[0]} x {self.shape[1]} pixels: with square pixels a "
+                f"picture has a multiple of {step} rows, {below} or {below + step} for example, not {rows}"
+            )
+        return rows, rows // step * columns
+
     # -- geometry -------------------------------------------------------------------------------------------------
     @property
     def intrinsics(self) -> np.ndarray:
@@ -141,6 +149,12 @@ class CArm:
         rows, cols = self.shape
         focal = self.source_to_detector_mm / self.pixel_spacing_mm
         return np.array([[-focal, 0, (cols - 1) / 2], [0, focal, (rows - 1) / 2], [0, 0, 1.0]])
+
+    @property
+    def rest(self) -> CArmJoints:
+        """Joints at zero or where their limits let them come nearest to it, the arm half way out."""
+        near_zero = {name: min(max(0.0, low), high) for name, (low, high) in self.limits.items()}
+        return CArmJoints(**near_zero | {"in_out_mm": sum(self.limits["in_out_mm"]) / 2})
 
     def base_pose(self, joints: CArmJoints) -> np.ndarray:
         """(4, 4) carm_base in the world, millimetres."""
@@ -162,7 +176,7 @@ class CArm:
     def source_pose(self, joints: CArmJoints) -> np.ndarray:
         """(4, 4) carm_source_optical in the world, millimetres."""
         camera = np.eye(4)
-        camera[:3, :3] = _arm_rotation(joints) @ _CAMERA_AXES
+        camera[:3, :3] = _arm_rotation(joints) @ CAMERA_AXES
         camera[:3, 3] = -self.source_to_isocenter_mm * camera[:3, 2]
         return self.isocenter_pose(joints) @ camera
 
@@ -192,11 +206,16 @@ class CArm:
             target: (3,) world millimetres.
 
         Raises:
-            ValueError: the pose is outside the device's limits.
+            ValueError: the pose is outside the device's limits, or the target not between source and detector.
         """
+        if not 0.0 < source_to_target_mm < self.source_to_detector_mm:
+            raise ValueError(
+                f"the target must lie between source and detector, 0 to {self.source_to_detector_mm:g} mm from the "
+                f"source, got {source_to_target_mm:g} mm"
+            )
         in_out = sum(self.limits["in_out_mm"]) / 2
         turned = replace(CArmJoints(), orbital_deg=float(orbital_deg), angular_deg=float(angular_deg))
-        beam = _arm_rotation(turned) @ _CAMERA_AXES[:, 2]
+        beam = _arm_rotation(turned) @ CAMERA_AXES[:, 2]
         isocenter = np.asarray(target, dtype=np.float64) - beam * (source_to_target_mm - self.source_to_isocenter_mm)
         joints = replace(
             turned,
@@ -214,6 +233,12 @@ def _positive(value: Any, name: str) -> float:
     if not 0.0 < number < math.inf:
         raise ValueError(f"{name} must be positive and finite, got {value}")
     return number
+
+
+def _whole(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not float(value).is_integer():
+        raise ValueError(f"{name} must be a whole number, got {value}")
+    return int(value)
 
 
 def _arm_rotation(joints: CArmJoints) -> np.ndarray:

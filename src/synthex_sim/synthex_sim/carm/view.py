@@ -6,15 +6,20 @@ length::
 
     K = [[-SDD/s, 0, cx], [0, SDD/s, cy], [0, 0, 1]],     (col, row, 1) ~ K (E X)[:3]
 
-Pixel centres lie at integers; the principal point of a W-pixel detector is (W - 1) / 2.
+Pixel centres lie at integers; the principal point of a W-pixel detector is (W - 1) / 2. The detector is a flat panel
+perpendicular to the camera's z axis; the principal point need not be its middle.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import rq
+
+from synthex_sim.carm.view_checks import checked_intrinsics, checked_rigid, checked_shape
 
 #: Half turn about the camera's y axis: our camera (z source -> detector) <-> DeepFluoro's (z detector -> source).
 _HALF_TURN_Y = np.diag([-1.0, 1.0, -1.0, 1.0])
@@ -29,6 +34,9 @@ class View:
         world_to_camera: (4, 4) float64, rigid, millimetres.
         shape: detector size as (rows, columns).
         pixel_spacing_mm: size of one (square) pixel on the detector.
+
+    Raises:
+        ValueError: no flat panel with square pixels is described, or no rigid pose; the message says what to do.
     """
 
     intrinsics: np.ndarray
@@ -37,23 +45,16 @@ class View:
     pixel_spacing_mm: float
 
     def __post_init__(self) -> None:
-        intrinsics = np.array(self.intrinsics, dtype=np.float64)
-        extrinsics = np.array(self.world_to_camera, dtype=np.float64)
-        if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all():
-            raise ValueError(f"intrinsics must be a finite 3x3 matrix, got shape {intrinsics.shape}")
-        if intrinsics[0, 0] == 0 or intrinsics[1, 1] == 0 or not np.allclose(intrinsics[2], [0, 0, 1]):
-            raise ValueError("intrinsics need non-zero focal lengths and the last row 0, 0, 1")
-        _check_rigid(extrinsics)
-        rows, cols = (int(n) for n in self.shape)
-        if rows < 1 or cols < 1:
-            raise ValueError(f"detector shape must be at least 1 x 1, got {self.shape}")
-        if not self.pixel_spacing_mm > 0:
-            raise ValueError(f"pixel spacing must be positive, got {self.pixel_spacing_mm} mm")
+        intrinsics = checked_intrinsics(self.intrinsics)
+        extrinsics = checked_rigid(self.world_to_camera)
+        shape = checked_shape(self.shape)
+        if not 0 < self.pixel_spacing_mm < math.inf:
+            raise ValueError(f"pixel spacing must be positive and finite, got {self.pixel_spacing_mm} mm")
         intrinsics.setflags(write=False)
         extrinsics.setflags(write=False)
         object.__setattr__(self, "intrinsics", intrinsics)
         object.__setattr__(self, "world_to_camera", extrinsics)
-        object.__setattr__(self, "shape", (rows, cols))
+        object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "pixel_spacing_mm", float(self.pixel_spacing_mm))
 
     # -- what it answers ------------------------------------------------------------------------------------------
@@ -86,14 +87,8 @@ class View:
         camera = points @ self.world_to_camera[:3, :3].T + self.world_to_camera[:3, 3]
         depth = camera[..., 2]
         safe = np.where(depth > 1e-9, depth, np.nan)
-        pixels = np.stack(
-            [
-                (self.intrinsics[0, 0] * camera[..., 0] + self.intrinsics[0, 1] * camera[..., 1]) / safe
-                + self.intrinsics[0, 2],
-                self.intrinsics[1, 1] * camera[..., 1] / safe + self.intrinsics[1, 2],
-            ],
-            axis=-1,
-        )
+        k = self.intrinsics
+        pixels = camera[..., :2] / safe[..., None] * [k[0, 0], k[1, 1]] + k[:2, 2]
         return pixels, depth
 
     def ray(self, pixels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -123,6 +118,20 @@ class View:
             inside = (pixels > -0.5) & (pixels < np.array([cols - 0.5, rows - 0.5]))
         return inside.all(axis=-1)
 
+    def depth_range(self, points: ArrayLike) -> tuple[float, float]:
+        """Least and greatest depth of world points (..., 3) along the central ray, millimetres.
+
+        Negative: behind the source. Greater than ``source_to_detector_mm``: behind the detector.
+        """
+        depth = np.asarray(points, dtype=np.float64) @ self.world_to_camera[2, :3] + self.world_to_camera[2, 3]
+        return float(depth.min()), float(depth.max())
+
+    def on_detector(self, pixels: ArrayLike) -> np.ndarray:
+        """(..., 3) world millimetres of (..., 2) pixels (column, row) on the detector's surface."""
+        pixels = np.asarray(pixels, dtype=np.float64)
+        directions = pixels @ self.pixel_to_direction[:, :2].T + self.pixel_to_direction[:, 2]
+        return self.source + self.source_to_detector_mm * directions
+
     # -- the same exposure, otherwise written ---------------------------------------------------------------------
     def resized(self, shape: tuple[int, int]) -> View:
         """The same detector read out with other pixels: fx' = r fx, cx' = r (cx + 0.5) - 0.5.
@@ -141,6 +150,15 @@ class View:
         flip = np.array([[-1.0, 0, self.shape[1] - 1], [0, 1, 0], [0, 0, 1]])
         return View(flip @ self.intrinsics, self.world_to_camera, self.shape, self.pixel_spacing_mm)
 
+    def turned(self, angle_deg: float) -> View:
+        """The same source with the detector turned about the central ray: the patient's picture turns by that angle.
+
+        Positive turns what is at +x of the camera towards its +y.
+        """
+        c, s = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+        turn = np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+        return View(self.intrinsics, turn @ self.world_to_camera, self.shape, self.pixel_spacing_mm)
+
     def with_world(self, new_from_old_world: ArrayLike) -> View:
         """The same exposure with the world renamed: ``new_from_old_world`` is a rigid (4, 4) transform."""
         return View(
@@ -153,17 +171,119 @@ class View:
     # -- other people's cameras -----------------------------------------------------------------------------------
     @classmethod
     def from_krt(
-        cls, k: ArrayLike, rotation: ArrayLike, translation: ArrayLike, shape: tuple[int, int], pixel_spacing_mm: float
+        cls, k: ArrayLike, rotation: ArrayLike, translation: ArrayLike, shape: tuple[int, int], pixel_spacing_mm: float,
+        source_to_detector_mm: float | None = None,
     ) -> View:
-        """A plain camera x ~ K [R|t] X with pixel centres at integers and +z away from the source (OpenCV's)."""
+        """A plain camera x ~ K [R|t] X with pixel centres at integers and +z away from the source (OpenCV's).
+
+        Args:
+            source_to_detector_mm: where it is known too, K is checked against it.
+
+        Raises:
+            ValueError: K's focal length times the pixel spacing is not that distance (0.1 %), or see ``View``.
+        """
         extrinsics = np.eye(4)
         extrinsics[:3, :3] = np.asarray(rotation, dtype=np.float64)
         extrinsics[:3, 3] = np.asarray(translation, dtype=np.float64).reshape(3)
-        return cls(k, extrinsics, shape, pixel_spacing_mm)
+        view = cls(k, extrinsics, shape, pixel_spacing_mm)
+        if source_to_detector_mm is not None:
+            _check_distance(view, source_to_detector_mm)
+        return view
 
     def to_krt(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """K (3, 3), R (3, 3), t (3,) of this view; OpenCV's projectPoints and solvePnP take them as they are."""
         return self.intrinsics.copy(), self.world_to_camera[:3, :3].copy(), self.world_to_camera[:3, 3].copy()
+
+    @classmethod
+    def from_projection_matrix(cls, p: ArrayLike, shape: tuple[int, int], pixel_spacing_mm: float) -> View:
+        """A 3x4 matrix with (column, row, 1) ~ P (X, 1), pixel centres at integers.
+
+        The third row must give positive numbers to points before the source; P and -P are the same camera, so negate
+        P where it does not. A picture seen from the detector comes out with a negative first focal length, one seen
+        from the source with two positive ones.
+
+        Raises:
+            ValueError: P has no centre (an edge-on detector, a parallel beam), or see ``View``.
+        """
+        p = np.array(p, dtype=np.float64)
+        if p.shape != (3, 4) or not np.isfinite(p).all():
+            raise ValueError(f"a projection matrix must be a finite 3x4 matrix, got shape {p.shape}")
+        m = p[:, :3]
+        if abs(np.linalg.det(m)) < 1e-9 * np.linalg.norm(m, axis=1).prod():
+            raise ValueError(
+                "the projection matrix has no X-ray source: its left 3x3 part is singular, as for a detector that is "
+                "edge-on (its plane contains the source) or a parallel beam"
+            )
+        k, rotation = rq(m)
+        signs = np.sign(np.diag(k)) * [np.sign(np.linalg.det(m)), 1.0, 1.0]
+        k, rotation = k * signs, signs[:, None] * rotation
+        translation = np.linalg.solve(k, p[:, 3])
+        return cls.from_krt(k / k[2, 2], rotation, translation, shape, pixel_spacing_mm)
+
+    def to_projection_matrix(self) -> np.ndarray:
+        """(3, 4) P = K [R|t] of this view; its third row gives the depth in millimetres."""
+        return self.intrinsics @ self.world_to_camera[:3]
+
+    @classmethod
+    def from_detector(
+        cls, source: ArrayLike, center: ArrayLike, column_direction: ArrayLike, row_direction: ArrayLike,
+        shape: tuple[int, int], pixel_spacing_mm: float,
+    ) -> View:
+        """Source and detector as things in space, as tomography (RTK, ASTRA) and tracked devices give them.
+
+        Args:
+            source, center: (3,) world millimetres of the X-ray source and of the detector's middle. The source need
+                not stand over the middle: the principal point says where it does.
+            column_direction: (3,) along which columns increase; any length.
+            row_direction: (3,) along which rows increase.
+
+        Raises:
+            ValueError: the detector is edge-on (the source lies in its plane), or its directions are not perpendicular.
+        """
+        source, center, u, v = _vectors(source=source, center=center, column_direction=column_direction,
+                                        row_direction=row_direction)
+        u, v = (_unit(d, name) for d, name in ((u, "column_direction"), (v, "row_direction")))
+        if abs(u @ v) > 1e-4:
+            raise ValueError(f"rows and columns must be perpendicular, their directions enclose {_angle(u, v):.2f} deg")
+        z = _unit(np.cross(u, v), "the detector's normal")
+        distance = float(z @ (center - source))
+        if abs(distance) <= 0.01 * np.linalg.norm(center - source) or distance == 0:
+            raise ValueError(
+                f"the detector is edge-on: the source at {source.tolist()} lies in its plane; move one of them"
+            )
+        z = math.copysign(1.0, distance) * z
+        pose = np.eye(4)
+        pose[:3, :3] = np.column_stack([np.cross(v, z), v, z])
+        pose[:3, 3] = source
+        focal = abs(distance) / pixel_spacing_mm
+        middle = (np.array(checked_shape(shape)[::-1]) - 1) / 2
+        principal = middle + np.array([(source - center) @ u, (source - center) @ v]) / pixel_spacing_mm
+        sign = math.copysign(1.0, u @ pose[:3, 0])
+        k = np.array([[sign * focal, 0, principal[0]], [0, focal, principal[1]], [0, 0, 1.0]])
+        return cls(k, rigid_inverse(pose), shape, pixel_spacing_mm)
+
+    @classmethod
+    def along(
+        cls, source: ArrayLike, direction: ArrayLike, up: ArrayLike, shape: tuple[int, int], pixel_spacing_mm: float,
+        source_to_detector_mm: float,
+    ) -> View:
+        """The view from a point along a direction, without a positioner; the central ray meets the detector's middle.
+
+        Args:
+            source: (3,) world millimetres.
+            direction: (3,) from the source to the detector.
+            up: (3,) what shall point up in the picture; need not be perpendicular to ``direction``.
+
+        Raises:
+            ValueError: ``up`` is parallel to ``direction``.
+        """
+        source, direction, up = _vectors(source=source, direction=direction, up=up)
+        z = _unit(direction, "direction")
+        down = (up @ z) * z - up
+        if np.linalg.norm(down) < 1e-6 * np.linalg.norm(up):
+            raise ValueError("up must not be parallel to the direction of the beam")
+        v = _unit(down, "up")
+        return cls.from_detector(source, source + source_to_detector_mm * z, np.cross(z, v), v, shape, pixel_spacing_mm)
 
     @classmethod
     def from_deepfluoro(
@@ -210,11 +330,31 @@ def rigid_inverse(transform: ArrayLike) -> np.ndarray:
     return inverse
 
 
-def _check_rigid(transform: np.ndarray) -> None:
-    if transform.shape != (4, 4) or not np.isfinite(transform).all():
-        raise ValueError(f"world_to_camera must be a finite 4x4 matrix, got shape {transform.shape}")
-    rotation = transform[:3, :3]
-    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4) or np.linalg.det(rotation) < 0:
-        raise ValueError("world_to_camera is not rigid: its rotation part is singular, scaled or a reflection")
-    if not np.allclose(transform[3], [0, 0, 0, 1]):
-        raise ValueError("world_to_camera must have the last row 0, 0, 0, 1")
+def _check_distance(view: View, source_to_detector_mm: float) -> None:
+    if not abs(view.source_to_detector_mm - source_to_detector_mm) <= 1e-3 * source_to_detector_mm:
+        raise ValueError(
+            f"focal length times pixel spacing is {view.source_to_detector_mm:.1f} mm, but the source-to-detector "
+            f"distance is given as {source_to_detector_mm:.1f} mm; one of K, pixel spacing and distance is wrong (an "
+            "image read out with other pixels has other K and spacing: View.resized)"
+        )
+
+
+def _vectors(**named: ArrayLike) -> list[np.ndarray]:
+    vectors = []
+    for name, value in named.items():
+        vector = np.asarray(value, dtype=np.float64).reshape(-1)
+        if vector.shape != (3,) or not np.isfinite(vector).all():
+            raise ValueError(f"{name} must be three finite numbers, got {np.asarray(value).tolist()}")
+        vectors.append(vector)
+    return vectors
+
+
+def _unit(vector: np.ndarray, name: str) -> np.ndarray:
+    length = np.linalg.norm(vector)
+    if not length > 1e-12:
+        raise ValueError(f"{name} must not be zero")
+    return vector / length
+
+
+def _angle(u: np.ndarray, v: np.ndarray) -> float:
+    return math.degrees(math.acos(float(np.clip(u @ v, -1, 1))))
