@@ -25,6 +25,8 @@ class Purpose(IntEnum):
     SPLIT = 8
     SESSION_MOTION = 9
     SCENE_CHOICE = 10
+    READOUT_NOISE = 11
+    PHYSICS = 12
 
 
 def stream(seed: int, sample: int, purpose: Purpose) -> np.random.Generator:
