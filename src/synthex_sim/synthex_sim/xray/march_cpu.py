@@ -1,8 +1,14 @@
-"""Joseph's ray caster for two materials and a label map, on the CPU (Joseph 1982, IEEE TMI 1:192).
+"""Joseph's ray caster on the CPU (Joseph 1982, IEEE TMI 1:192), all materials of a packed volume at once.
 
 Along each ray the voxel planes across its dominant index axis are visited once; densities are interpolated bilinearly
-within a plane, labels are the nearest voxel's. One sample a plane makes steps of at most sqrt(3) voxels and the
-integral exact for functions that are linear between planes.
+within a plane. One sample a plane makes steps of at most sqrt(3) voxels and the integral exact for functions that are
+linear between planes.
+
+What makes it fast (docs/benchmarks/render.md):
+- the loop along one ray is free of stores and of 64-bit indices, so LLVM turns it into vector gathers, eight planes at
+  a time on AVX2 and AVX-512;
+- one 32-bit word gives two of the four neighbours with their materials (``packed_volume``);
+- rays go in square tiles and tiles in slabs of planes, so that what a tile needs stays in the first-level cache.
 """
 
 from __future__ import annotations
@@ -12,130 +18,204 @@ import math
 import numpy as np
 from numba import njit, prange
 
-_TILE = 8
-# Array indices are unsigned: numba wraps signed ones around, which costs this loop a quarter of its time.
-_U = np.uint64
+from synthex_sim.xray.raw_access import mul_add, take
+from synthex_sim.xray.ray_range import clip_to_slab, dominant_axis, planes_between
+
+_TILE = 16
+_SLAB = 32
+#: Keeps the right and upper neighbours of an interpolation on the grid; the outermost layer holds nothing.
+_EDGE = 1e-3
+_I, _U, _F = np.int32, np.uint32, np.float32
+
+
+def _make_along_ray(material_bits: int, paired: bool):
+    """Makes the loop along one ray for volumes with so many material bits.
+
+    Args:
+        paired: whether the second axis across the ray is k, so that one word holds both neighbours along it.
+    """
+    mask = _U((1 << (16 - material_bits)) - 1)
+    bits = _U(material_bits)
+    materials = _U((1 << material_bits) - 1)
+
+    @njit(inline="always")
+    def bilinear(v00, v01, v10, v11, wb, wc):
+        low = v00 + wc * (v01 - v00)
+        return low + wb * (v10 + wc * (v11 - v10) - low)
+
+    @njit(inline="always")
+    def of_material(density, code, material):
+        return density if (code & materials) == material else _F(0.0)
+
+    @njit(fastmath=True, nogil=True, inline="never")
+    def along_ray(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c):
+        """Sums of the interpolated density codes of all, of the second, third and fourth material over ``count`` planes."""
+        total = _F(0.0)
+        second = _F(0.0)
+        third = _F(0.0)
+        fourth = _F(0.0)
+        for plane in range(_I(count)):
+            n = _F(plane)
+            b = b0 + n * slope_b
+            c = c0 + n * slope_c
+            ib = _I(b)
+            ic = _I(c)
+            wb = b - _F(ib)
+            wc = c - _F(ic)
+            at = mul_add(_I(plane), _I(stride_a), mul_add(ib, _I(stride_b), mul_add(ic, _I(stride_c), _I(start))))
+            next_b = mul_add(_I(1), at, _I(stride_b))
+            if paired:
+                near = take(pairs, at)
+                far = take(pairs, next_b)
+                k00 = near & _U(0xFFFF)
+                k01 = near >> _U(16)
+                k10 = far & _U(0xFFFF)
+                k11 = far >> _U(16)
+            else:
+                k00 = take(pairs, at) & _U(0xFFFF)
+                k01 = take(pairs, mul_add(_I(1), at, _I(stride_c))) & _U(0xFFFF)
+                k10 = take(pairs, next_b) & _U(0xFFFF)
+                k11 = take(pairs, mul_add(_I(1), next_b, _I(stride_c))) & _U(0xFFFF)
+            v00 = _F(_I((k00 >> bits) & mask))
+            v01 = _F(_I((k01 >> bits) & mask))
+            v10 = _F(_I((k10 >> bits) & mask))
+            v11 = _F(_I((k11 >> bits) & mask))
+            total += bilinear(v00, v01, v10, v11, wb, wc)
+            if material_bits >= 1:
+                second += bilinear(
+                    of_material(v00, k00, 1), of_material(v01, k01, 1), of_material(v10, k10, 1), of_material(v11, k11, 1), wb, wc
+                )
+            if material_bits >= 2:
+                third += bilinear(
+                    of_material(v00, k00, 2), of_material(v01, k01, 2), of_material(v10, k10, 2), of_material(v11, k11, 2), wb, wc
+                )
+                fourth += bilinear(
+                    of_material(v00, k00, 3), of_material(v01, k01, 3), of_material(v10, k10, 3), of_material(v11, k11, 3), wb, wc
+                )
+        return total, second, third, fourth
+
+    return along_ray
+
+
+# Functions with names of their own, chosen by number: numba finds nothing in its cache that closes over functions.
+_paired_0, _unpaired_0 = _make_along_ray(0, paired=True), _make_along_ray(0, paired=False)
+_paired_1, _unpaired_1 = _make_along_ray(1, paired=True), _make_along_ray(1, paired=False)
+_paired_2, _unpaired_2 = _make_along_ray(2, paired=True), _make_along_ray(2, paired=False)
+
+
+@njit(nogil=True, cache=True)
+def _along_ray(bits, paired, pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c):
+    """The loop for a number of material bits, with or without pairs."""
+    if bits == 0:
+        if paired:
+            return _paired_0(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+        return _unpaired_0(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+    if bits == 1:
+        if paired:
+            return _paired_1(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+        return _unpaired_1(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+    if paired:
+        return _paired_2(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+    return _unpaired_2(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
 
 
 @njit(inline="always")
-def _plane_range(origin, direction, size, low, high):
-    """Narrows [low, high] of the ray parameter to where 0 <= origin + t direction <= size - 1."""
-    if abs(direction) < 1e-12:
-        if origin < 0.0 or origin > size - 1:
-            return 1.0, 0.0
-        return low, high
-    a = -origin / direction
-    b = (size - 1 - origin) / direction
-    return max(low, min(a, b)), min(high, max(a, b))
+def _set_up_ray(pixel_to_direction, world_direction, origin, size, reach_mm, column, row, ray):
+    """Fills one row of the ray table; returns axis, first and last plane (first > last: the ray misses the volume).
+
+    ray: (5,) position along b and c at plane 0, their change from plane to plane, cm of ray from plane to plane.
+    """
+    d = (
+        pixel_to_direction[0, 0] * column + pixel_to_direction[0, 1] * row + pixel_to_direction[0, 2],
+        pixel_to_direction[1, 0] * column + pixel_to_direction[1, 1] * row + pixel_to_direction[1, 2],
+        pixel_to_direction[2, 0] * column + pixel_to_direction[2, 1] * row + pixel_to_direction[2, 2],
+    )
+    length2 = 0.0
+    for axis in range(3):
+        w = world_direction[axis, 0] * column + world_direction[axis, 1] * row + world_direction[axis, 2]
+        length2 += w * w
+    a = dominant_axis(d)
+    b = 1 if a == 0 else 0
+    c = 1 if a == 2 else 2
+    low, high = clip_to_slab(origin[a], d[a], 0.0, size[a] - 1.0, 0.0, reach_mm)
+    low, high = clip_to_slab(origin[b], d[b], 0.0, size[b] - 1.0 - _EDGE, low, high)
+    low, high = clip_to_slab(origin[c], d[c], 0.0, size[c] - 1.0 - _EDGE, low, high)
+    if low >= high:
+        return a, 1, 0
+    ray[2] = d[b] / d[a]
+    ray[3] = d[c] / d[a]
+    ray[0] = origin[b] - origin[a] * ray[2]
+    ray[1] = origin[c] - origin[a] * ray[3]
+    ray[4] = 0.1 * math.sqrt(length2) / abs(d[a])
+    first, last = planes_between(origin[a], d[a], low, high)
+    return a, first, last
 
 
 @njit(parallel=True, nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"})
-def march(density, labels, origin, pixel_to_direction, world_norm, reach_mm, soft, bone, hits, right_first):
-    """Casts one ray through every pixel centre, in square tiles: neighbouring rays share cache lines.
+def march(pairs, material_bits, origin, pixel_to_direction, world_direction, reach_mm, density_step, areas):
+    """Casts one ray through every pixel centre and adds the area densities to ``areas``.
 
     One call without the GIL: handing out parts from Python would wait for the GIL of a busy node at every part.
 
     Args:
-        density, labels: of a PreparedVolume.
+        pairs, material_bits, density_step: of a PackedVolume.
         origin: (3,) float64, the source in voxel indices.
         pixel_to_direction: (3, 3) homogeneous pixel -> ray direction in voxel indices, camera z component one mm.
-        world_norm: (3, 3) homogeneous pixel -> ray direction in mm, same parameter.
+        world_direction: (3, 3) homogeneous pixel -> ray direction in mm, same parameter.
         reach_mm: camera z at which rays end: the detector's.
-        soft, bone: (R, C) float32, filled with area densities in g/cm^2.
-        hits: (R, C) uint8, filled with the labels met, bit by bit.
-        right_first: (R, C) uint8, filled with 1 where the right hemipelvis is met before the left.
+        areas: (M, R, C) float32, g/cm^2.
     """
-    rows, cols = soft.shape
-    tiles_x = (cols + _TILE - 1) // _TILE
+    materials, rows, columns = areas.shape
+    size = pairs.shape
+    stride_i, stride_j = size[1] * size[2], size[2]
+    tiles_x = (columns + _TILE - 1) // _TILE
     tiles_y = (rows + _TILE - 1) // _TILE
-    nx, ny, nz = labels.shape
-    size = (nx, ny, nz)
-    stride = (ny * nz, nz, 1)
-    flat_density = density.reshape(-1)
-    flat_labels = labels.reshape(-1)
     for tile in prange(tiles_x * tiles_y):
         row0 = (tile // tiles_x) * _TILE
-        col0 = (tile % tiles_x) * _TILE
-        d = np.empty(3)
-        for row in range(row0, min(row0 + _TILE, rows)):
-            for col in range(col0, min(col0 + _TILE, cols)):
-                length2 = 0.0
-                for axis in range(3):
-                    d[axis] = (
-                        pixel_to_direction[axis, 0] * col + pixel_to_direction[axis, 1] * row + pixel_to_direction[axis, 2]
-                    )
-                    w = world_norm[axis, 0] * col + world_norm[axis, 1] * row + world_norm[axis, 2]
-                    length2 += w * w
-                a = 0
-                if abs(d[1]) > abs(d[a]):
-                    a = 1
-                if abs(d[2]) > abs(d[a]):
-                    a = 2
-                b = (a + 1) % 3
-                c = (a + 2) % 3
-                stride_b, stride_c = _U(stride[b]), _U(stride[c])
-                low, high = _plane_range(origin[a], d[a], size[a], 0.0, reach_mm)
-                low, high = _plane_range(origin[b], d[b], size[b], low, high)
-                low, high = _plane_range(origin[c], d[c], size[c], low, high)
-                sum_soft = 0.0
-                sum_bone = 0.0
-                seen = 0
-                first = 0
-                if low < high:
-                    at_low = origin[a] + low * d[a]
-                    at_high = origin[a] + high * d[a]
-                    start = int(math.ceil(min(at_low, at_high) - 1e-9))
-                    stop = int(math.floor(max(at_low, at_high) + 1e-9))
-                    slope_b = d[b] / d[a]
-                    slope_c = d[c] / d[a]
-                    if d[a] > 0:
-                        plane, step = start, 1
-                    else:
-                        plane, step = stop, -1
-                    for _ in range(stop - start + 1):
-                        pb = origin[b] + (plane - origin[a]) * slope_b
-                        pc = origin[c] + (plane - origin[a]) * slope_c
-                        ib = min(int(pb), size[b] - 2)
-                        ic = min(int(pc), size[c] - 2)
-                        fb = np.float32(pb - ib)
-                        fc = np.float32(pc - ic)
-                        w11 = fb * fc
-                        w10 = fb - w11
-                        w01 = fc - w11
-                        w00 = np.float32(1.0) - fb - w01
-                        base = _U(plane * stride[a] + ib * stride[b] + ic * stride[c])
-                        i00 = base * _U(2)
-                        i01 = i00 + stride_c * _U(2)
-                        i10 = i00 + stride_b * _U(2)
-                        i11 = i10 + stride_c * _U(2)
-                        sum_soft += (
-                            w00 * flat_density[i00]
-                            + w01 * flat_density[i01]
-                            + w10 * flat_density[i10]
-                            + w11 * flat_density[i11]
-                        )
-                        sum_bone += (
-                            w00 * flat_density[i00 + _U(1)]
-                            + w01 * flat_density[i01 + _U(1)]
-                            + w10 * flat_density[i10 + _U(1)]
-                            + w11 * flat_density[i11 + _U(1)]
-                        )
-                        nearest = base
-                        if fb >= 0.5:
-                            nearest += stride_b
-                        if fc >= 0.5:
-                            nearest += stride_c
-                        label = flat_labels[nearest]
-                        if label != 0 and label < 8:
-                            if first == 0 and label <= 2:
-                                first = label
-                            seen |= 1 << label
-                        plane += step
-                    # one plane step is 1/|d_a| of the ray parameter, which is worth |w| mm; 0.1 makes centimetres
-                    scale = 0.1 * math.sqrt(length2) / abs(d[a])
-                    sum_soft *= scale
-                    sum_bone *= scale
-                soft[row, col] = sum_soft
-                bone[row, col] = sum_bone
-                hits[row, col] = seen
-                right_first[row, col] = 1 if first == 2 else 0
+        column0 = (tile % tiles_x) * _TILE
+        height = min(_TILE, rows - row0)
+        width = min(_TILE, columns - column0)
+        axes = np.empty(_TILE * _TILE, np.int64)
+        firsts = np.empty(_TILE * _TILE, np.int64)
+        lasts = np.empty(_TILE * _TILE, np.int64)
+        rays = np.empty((_TILE * _TILE, 5))
+        sums = np.zeros((_TILE * _TILE, 4), np.float32)
+        begin = 1 << 30
+        end = -1
+        for q in range(height * width):
+            axes[q], firsts[q], lasts[q] = _set_up_ray(
+                pixel_to_direction, world_direction, origin, size, reach_mm,
+                column0 + q % width, row0 + q // width, rays[q],
+            )
+            if firsts[q] <= lasts[q]:
+                begin = min(begin, firsts[q])
+                end = max(end, lasts[q])
+        for slab in range(begin, end + 1, _SLAB):
+            for q in range(height * width):
+                first = max(slab, firsts[q])
+                count = min(slab + _SLAB - 1, lasts[q]) - first + 1
+                if count <= 0:
+                    continue
+                b0 = _F(rays[q, 0] + first * rays[q, 2])
+                c0 = _F(rays[q, 1] + first * rays[q, 3])
+                slope_b, slope_c = _F(rays[q, 2]), _F(rays[q, 3])
+                if axes[q] == 0:
+                    strides = (stride_i, stride_j, 1)
+                elif axes[q] == 1:
+                    strides = (stride_j, stride_i, 1)
+                else:
+                    strides = (1, stride_i, stride_j)
+                part = _along_ray(
+                    material_bits, axes[q] != 2, pairs, count, first * strides[0], b0, c0, slope_b, slope_c, *strides
+                )
+                for m in range(4):
+                    sums[q, m] += part[m]
+        for q in range(height * width):
+            if firsts[q] <= lasts[q]:
+                scale = rays[q, 4] * density_step
+                row, column = row0 + q // width, column0 + q % width
+                rest = sums[q, 0]
+                for m in range(1, materials):
+                    areas[m, row, column] += scale * sums[q, m]
+                    rest -= sums[q, m]
+                areas[0, row, column] += scale * max(rest, _F(0.0))

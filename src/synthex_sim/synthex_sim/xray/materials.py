@@ -1,4 +1,4 @@
-"""Materials: composition, density and mass attenuation, and the way from Hounsfield units to material densities.
+"""Materials: composition, density and mass attenuation.
 
 Attenuation comes from xraydb (Elam tables); compositions of tissues are ICRU Report 44 (as in NIST's XCOM tables).
 """
@@ -6,7 +6,6 @@ Attenuation comes from xraydb (Elam tables); compositions of tissues are ICRU Re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Mapping
 
 import numpy as np
@@ -43,32 +42,29 @@ BONE = Material(
     {"H": 0.034, "C": 0.155, "N": 0.042, "O": 0.435, "Na": 0.001, "Mg": 0.002, "P": 0.103, "S": 0.003, "Ca": 0.225},
     1.92,
 )
-AIR_BELOW_HU = -800
-BONE_ABOVE_HU = 350
+WATER = Material("water", {"H": 0.1119, "O": 0.8881}, 1.0)
+AIR = Material("air", {"N": 0.7553, "O": 0.2318, "Ar": 0.0128, "C": 0.0001}, 0.001205)
+TITANIUM = Material("titanium", {"Ti": 1.0}, 4.506)
+#: Super-elastic nickel-titanium, 55.8 % nickel by mass (ASTM F2063: 54.5 to 57.0).
+NITINOL = Material("nitinol", {"Ni": 0.558, "Ti": 0.442}, 6.45)
+#: AISI 316L, nominal (ASTM F138).
+STAINLESS_STEEL = Material("stainless_steel", {"Fe": 0.655, "Cr": 0.17, "Ni": 0.12, "Mo": 0.025, "Mn": 0.02, "Si": 0.01}, 7.99)
+TUNGSTEN = Material("tungsten", {"W": 1.0}, 19.3)
+#: Polyether ether ketone, C19 H12 O3.
+PEEK = Material("peek", {"C": 0.7916, "H": 0.0420, "O": 0.1664}, 1.30)
+
+_KNOWN = {
+    material.name: material
+    for material in (AIR, SOFT_TISSUE, BONE, WATER, NITINOL, TITANIUM, STAINLESS_STEEL, TUNGSTEN, PEEK)
+}
 
 
-@lru_cache(maxsize=1)
-def _density_table() -> np.ndarray:
-    """Density in g/cm^3 for every int16 Hounsfield value, index hu + 32768.
+def material(name: str) -> Material:
+    """The material of that name.
 
-    rho = max(min(0.001029 HU + 1.030, 0.0005886 HU + 1.03), 0): DeepDRR's two lines with the knee at water.
+    Raises:
+        ValueError: an unknown name; the message lists the known ones.
     """
-    hu = np.arange(-32768, 32768, dtype=np.float32)
-    return np.maximum(np.minimum(0.001029 * hu + 1.030, 0.0005886 * hu + 1.03), 0.0)
-
-
-def tissue_densities(hu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Soft-tissue and bone density of every voxel, by thresholds on HU.
-
-    Air (HU <= -800) becomes nothing: a metre of it attenuates less than half a millimetre of water.
-
-    Args:
-        hu: (...,) int16.
-
-    Returns:
-        soft, bone: (...,) float32 in g/cm^3; one of the two is zero everywhere.
-    """
-    density = _density_table()[hu.astype(np.int32) + 32768]
-    density[hu <= AIR_BELOW_HU] = 0.0
-    is_bone = hu > BONE_ABOVE_HU
-    return np.where(is_bone, 0.0, density).astype(np.float32), np.where(is_bone, density, 0.0).astype(np.float32)
+    if name not in _KNOWN:
+        raise ValueError(f"unknown material '{name}'; known: {', '.join(sorted(_KNOWN))}")
+    return _KNOWN[name]

@@ -1,28 +1,32 @@
-"""Projection: what a projector returns for one view. Images and labels are both made from it."""
+"""Projection: what a projector returns for a batch of views. Images and labels are both made from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+from synthex_sim.xray.materials import Material
 
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """Area densities and label hits of one view, from the same rays.
+    """Area densities and label hits of V views, from the same rays.
+
+    Arrays are numpy's or, from a projector on a GPU, cupy's, and stay there.
 
     Attributes:
-        soft, bone: (R, C) float32, area density of soft tissue and bone along each pixel's ray, g/cm^2, without what
-            tools displace.
-        tools: one (R, C) float32 for each tool of the scene, its area density in g/cm^2.
-        hits: (R, C) uint8, bit l set where the ray meets the bone with label id l (1..6).
-        right_hemipelvis_first: (R, C) bool, where the ray meets both hemipelves: the right one lies nearer the source.
-        tool_coverage: (R, C) float32, share of the pixel that the labelled part of any tool covers.
+        materials: what is in the beam: the tissue's materials first, then those of tools that are not among them.
+        areas: (V, M, R, C) float32, area density of each material along each pixel's ray, g/cm^2. Tissue that tools
+            displace is not in it.
+        hits: (V, R, C) uint32, bit l set where the ray meets the structure with label id l (1..31).
+        depths_mm: (V, D, R, C) float32, camera z at which the ray first meets each of ``depth_labels``; inf: never.
+        depth_labels: the D labels; the hemipelves are always among them.
+        tool_coverage: (V, R, C) float32, share of the pixel that the labelled part of any tool covers.
     """
 
-    soft: np.ndarray
-    bone: np.ndarray
-    tools: tuple[np.ndarray, ...]
-    hits: np.ndarray
-    right_hemipelvis_first: np.ndarray
-    tool_coverage: np.ndarray
+    materials: tuple[Material, ...]
+    areas: Any
+    hits: Any
+    depths_mm: Any
+    depth_labels: tuple[int, ...]
+    tool_coverage: Any

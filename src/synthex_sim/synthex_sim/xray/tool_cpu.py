@@ -1,13 +1,8 @@
-"""Analytic ray casting of a notched tube, with the tissue it displaces, on the CPU.
+"""Tools in the beam, with the tissue they displace, on the CPU.
 
-A piece is a (half) annulus between two planes. In the piece's frame (axis y) a ray meets
-
-    the outer cylinder in one interval, from the quadratic |o_xz + t d_xz|^2 = R^2,
-    the slab between its planes in one interval, the half space side * x >= 0 in one,
-    and loses the interval inside the lumen's cylinder of radius r:
-
-at most two intervals. Intervals of all pieces are united along the ray, so slivers where neighbouring pieces overlap
-count once. A pixel is split into sub-rays fine enough for the slits; densities are averaged over them.
+Along every ray the intervals of a tool's pieces are united, so slivers where neighbouring pieces overlap count once. Of
+two tools in the same place the later one of the scene is there. A pixel is split into sub-rays fine enough for the
+slits; area densities are averaged over them.
 """
 
 from __future__ import annotations
@@ -17,106 +12,22 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from cm_kinematics.solid import TubePieces
 from synthex_sim.carm.view import View
-from synthex_sim.xray.volume_cpu import PreparedVolume
+from synthex_sim.xray.scene import Tool
+from synthex_sim.xray.tissue_cpu import Tissue, visible
+from synthex_sim.xray.tube_intervals import length_of, near_pieces, piece_intervals, tube_table, unite
 
-_MAX_INTERVALS = 96
-#: Tissue inside the tool is sampled at least this finely, mm: well under a voxel and under the wall's thickness.
-_DISPLACED_STEP_MM = 0.7
-_MAX_SUBRAYS_PER_AXIS = 6
+_MAX_INTERVALS = 128
+#: Tissue inside a tool is sampled at least this finely, mm: under a voxel of a usual CT.
+DISPLACED_STEP_MM = 1.0
+MAX_SUBRAYS_PER_AXIS = 6
+#: The manipulator's slits are 0.33 mm wide: what every tool is resolved to.
+FINEST_DETAIL_MM = 0.33
 
 
 @njit(inline="always")
-def _clip(o, d, low, high, start, stop):
-    """[start, stop] cut to where low <= o + t d <= high."""
-    if abs(d) < 1e-12:
-        if o < low or o > high:
-            return 1.0, 0.0
-        return start, stop
-    a = (low - o) / d
-    b = (high - o) / d
-    return max(start, min(a, b)), min(stop, max(a, b))
-
-
-@njit
-def _piece_intervals(o, d, side, y0, y1, outer, inner, starts, stops, count):
-    """Appends the ray's intervals (mm along unit direction d) inside one piece; returns the new count."""
-    a = d[0] * d[0] + d[2] * d[2]
-    b = o[0] * d[0] + o[2] * d[2]
-    c = o[0] * o[0] + o[2] * o[2]
-    low, high = _clip(o[1], d[1], y0, y1, 0.0, 1e30)
-    if side != 0:
-        low, high = _clip(side * o[0], side * d[0], 0.0, 1e30, low, high)
-    if low >= high:
-        return count
-    if a < 1e-12:
-        if c >= outer * outer or c < inner * inner:
-            return count
-        starts[count], stops[count] = low, high
-        return count + 1
-    outer_disc = b * b - a * (c - outer * outer)
-    if outer_disc <= 0.0:
-        return count
-    root = math.sqrt(outer_disc)
-    low = max(low, (-b - root) / a)
-    high = min(high, (-b + root) / a)
-    if low >= high:
-        return count
-    inner_disc = b * b - a * (c - inner * inner)
-    hole_start, hole_stop = high, high
-    if inner_disc > 0.0:
-        root = math.sqrt(inner_disc)
-        hole_start, hole_stop = (-b - root) / a, (-b + root) / a
-    if min(high, hole_start) > low:
-        starts[count], stops[count] = low, min(high, hole_start)
-        count += 1
-    if high > max(low, hole_stop) and hole_stop < high:
-        starts[count], stops[count] = max(low, hole_stop), high
-        count += 1
-    return count
-
-
-@njit
-def _unite(starts, stops, count):
-    """Sorts intervals by start and merges those that touch, in place; returns how many remain."""
-    for i in range(1, count):
-        s, e = starts[i], stops[i]
-        j = i - 1
-        while j >= 0 and starts[j] > s:
-            starts[j + 1], stops[j + 1] = starts[j], stops[j]
-            j -= 1
-        starts[j + 1], stops[j + 1] = s, e
-    kept = 0
-    for i in range(count):
-        if kept > 0 and starts[i] <= stops[kept - 1]:
-            stops[kept - 1] = max(stops[kept - 1], stops[i])
-        else:
-            starts[kept], stops[kept] = starts[i], stops[i]
-            kept += 1
-    return kept
-
-
-@njit
-def _tissue(density, point, channel):
-    """Trilinear density in g/cm^3 at a voxel-index point; zero outside."""
-    i, j, k = math.floor(point[0]), math.floor(point[1]), math.floor(point[2])
-    if i < 0 or j < 0 or k < 0 or i > density.shape[0] - 2 or j > density.shape[1] - 2 or k > density.shape[2] - 2:
-        return 0.0
-    i, j, k = int(i), int(j), int(k)
-    fx, fy, fz = point[0] - i, point[1] - j, point[2] - k
-    total = 0.0
-    for di in range(2):
-        wx = fx if di else 1.0 - fx
-        for dj in range(2):
-            wy = fy if dj else 1.0 - fy
-            total += wx * wy * ((1.0 - fz) * density[i + di, j + dj, k, channel] + fz * density[i + di, j + dj, k + 1, channel])
-    return total
-
-
-@njit
-def _ray(pixel_to_world, u, v, d):
-    """Sets d to the unit direction of the ray through a pixel position."""
+def _set_ray(pixel_to_world, u, v, d):
+    """Sets d to the unit direction of the ray through a pixel position; returns mm of ray for one mm of camera z."""
     norm = 0.0
     for axis in range(3):
         d[axis] = pixel_to_world[axis, 0] * u + pixel_to_world[axis, 1] * v + pixel_to_world[axis, 2]
@@ -124,142 +35,111 @@ def _ray(pixel_to_world, u, v, d):
     norm = math.sqrt(norm)
     for axis in range(3):
         d[axis] /= norm
+    return norm
 
 
-@njit
-def _near(source, d, pitch, centres, radii, axes, outer, near):
-    """Lists the pieces that some ray within a pixel of the one along d may meet; returns how many.
+@njit(nogil=True, cache=True)
+def _collect(table, near, candidates, d, limit, starts, stops, lengths):
+    """Intervals of all tools along one sub-ray; returns how many united ones, and whether a notched piece is met.
 
-    A ray half a pixel's diagonal away is at most 0.75 pitch (1 + distance) further off. A piece is met only within its
-    bounding sphere and within the outer radius of its axis: the sphere alone says nothing of a long shaft.
+    lengths: (T,) filled with the mm of ray inside each tool that no later tool takes.
     """
-    count = 0
-    for p in range(radii.shape[0]):
-        along = 0.0
-        distance2 = 0.0
-        for axis in range(3):
-            offset = centres[p, axis] - source[axis]
-            along += offset * d[axis]
-            distance2 += offset * offset
-        margin = 0.75 * pitch * (math.sqrt(distance2) + radii[p])
-        if distance2 - along * along > (radii[p] + margin) ** 2:
-            continue
-        # distance of two lines: the triple product of the offset with the normal to both, over that normal's length
-        nx = d[1] * axes[p, 2] - d[2] * axes[p, 1]
-        ny = d[2] * axes[p, 0] - d[0] * axes[p, 2]
-        nz = d[0] * axes[p, 1] - d[1] * axes[p, 0]
-        across = math.sqrt(nx * nx + ny * ny + nz * nz)
-        apart = abs(
-            (centres[p, 0] - source[0]) * nx + (centres[p, 1] - source[1]) * ny + (centres[p, 2] - source[2]) * nz
-        )
-        if apart > (outer + margin) * across and across > 1e-3:
-            continue
-        near[count] = p
-        count += 1
-    return count
+    taken = 0
+    notched = False
+    before = 0.0
+    candidate = candidates - 1
+    while candidate >= 0:
+        tool = table.tool[near[candidate]]
+        count = taken
+        while candidate >= 0 and table.tool[near[candidate]] == tool:
+            if count + 2 > _MAX_INTERVALS:
+                count = min(unite(starts, stops, taken, count), _MAX_INTERVALS - 2)  # fuller than any tool: ends are lost
+            met = piece_intervals(table, near[candidate], d, limit, starts, stops, count)
+            if met > count and table.notched[near[candidate]]:
+                notched = True
+            count = met
+            candidate -= 1
+        if count > taken:
+            # what this tool adds to the union is what no later one holds
+            taken = unite(starts, stops, 0, count)
+            union = length_of(starts, stops, 0, taken)
+            lengths[tool] = union - before
+            before = union
+    return taken, notched
 
 
 @njit(parallel=True, nogil=True, cache=True)
 def _cast(
-    source, pixel_to_world, box, subrays, piece_from_world, side, y0, y1, outer, inner, notched, centres, radii, axes,
-    density, index_from_world, length, coverage, soft, bone,
+    table, pairs, index_from_world, steps, bits, source, pixel_to_world, box, subrays, reach_mm, lengths_cm, coverage, displaced
 ):
-    """Fills length (cm of solid), coverage (share of sub-rays that meet notched pieces) and displaced soft and bone."""
-    row0, row1, col0, col1 = box
+    """Fills (T, R, C) lengths, (R, C) coverage and (M, R, C) displaced area densities within a box of pixels."""
+    row0, row1, column0, column1 = box
     share = 1.0 / (subrays * subrays)
-    pieces = side.shape[0]
+    tools, materials = lengths_cm.shape[0], displaced.shape[0]
     # how far apart the rays of neighbouring pixels are at unit distance, at most
     pitch = max(np.linalg.norm(pixel_to_world[:, 0]), np.linalg.norm(pixel_to_world[:, 1]))
     for row in prange(row0, row1):
-        starts = np.empty(_MAX_INTERVALS)
-        stops = np.empty(_MAX_INTERVALS)
-        d = np.empty(3)
-        o_local = np.empty(3)
-        d_local = np.empty(3)
-        point = np.empty(3)
-        near = np.empty(pieces, np.int64)
-        for col in range(col0, col1):
-            _ray(pixel_to_world, col, row, d)
-            candidates = _near(source, d, pitch, centres, radii, axes, outer, near)
+        starts, stops = np.empty(_MAX_INTERVALS + 2), np.empty(_MAX_INTERVALS + 2)
+        d, point = np.empty(3), np.empty(3)
+        densities, alone = np.empty(4), np.empty(4)
+        lengths = np.empty(tools)
+        near = np.empty(table.tool.shape[0], np.int64)
+        for column in range(column0, column1):
+            _set_ray(pixel_to_world, column, row, d)
+            candidates = near_pieces(table, source, d, pitch, near)
             if candidates == 0:
                 continue
             for sub in range(subrays * subrays):
                 v = row - 0.5 + (sub // subrays + 0.5) / subrays
-                u = col - 0.5 + (sub % subrays + 0.5) / subrays
-                _ray(pixel_to_world, u, v, d)
-                count = 0
-                hit_notched = False
-                for candidate in range(candidates):
-                    p = near[candidate]
-                    for axis in range(3):
-                        o_local[axis] = piece_from_world[p, axis, 3]
-                        d_local[axis] = 0.0
-                        for k in range(3):
-                            o_local[axis] += piece_from_world[p, axis, k] * source[k]
-                            d_local[axis] += piece_from_world[p, axis, k] * d[k]
-                    if count + 2 > _MAX_INTERVALS:
-                        count = _unite(starts, stops, count)
-                    before = count
-                    count = _piece_intervals(
-                        o_local, d_local, side[p], y0[p], y1[p], outer, inner, starts, stops, count
-                    )
-                    if count > before and notched[p]:
-                        hit_notched = True
-                if hit_notched:
-                    coverage[row, col] += share
-                if count == 0:
-                    continue
-                count = _unite(starts, stops, count)
+                u = column - 0.5 + (sub % subrays + 0.5) / subrays
+                limit = reach_mm * _set_ray(pixel_to_world, u, v, d)
+                lengths[:] = 0.0
+                count, notched = _collect(table, near, candidates, d, limit, starts, stops, lengths)
+                if notched:
+                    coverage[row, column] += share
+                for tool in range(tools):
+                    lengths_cm[tool, row, column] += 0.1 * share * lengths[tool]
                 for i in range(count):
                     span = stops[i] - starts[i]
-                    length[row, col] += 0.1 * span * share
-                    samples = int(math.ceil(span / _DISPLACED_STEP_MM))
+                    samples = int(math.ceil(span / DISPLACED_STEP_MM))
                     weight = 0.1 * span / samples * share
                     for s in range(samples):
                         t = starts[i] + (s + 0.5) * span / samples
                         for axis in range(3):
-                            point[axis] = index_from_world[axis, 3]
-                            for k in range(3):
-                                point[axis] += index_from_world[axis, k] * (source[k] + t * d[k])
-                        soft[row, col] += weight * _tissue(density, point, 0)
-                        bone[row, col] += weight * _tissue(density, point, 1)
+                            point[axis] = source[axis] + t * d[axis]
+                        visible(pairs, index_from_world, steps, bits, point, densities, alone)
+                        for m in range(materials):
+                            displaced[m, row, column] += weight * densities[m]
 
 
-def cast_tool(
-    pieces: TubePieces, view: View, volume: PreparedVolume | None, volume_pose: np.ndarray, finest_detail_mm: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Solid length, coverage and displaced tissue of a tool in one view.
+def cast_tools(
+    tools: tuple[Tool, ...], view: View, tissue: Tissue, materials: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Solid length, coverage and displaced tissue of a scene's tools in one view.
 
     Args:
-        pieces: the tool in the world, mm.
-        view: the exposure.
-        volume: the tissue around, or None.
-        volume_pose: (4, 4) patient LPS -> world, mm.
-        finest_detail_mm: smallest feature to resolve; sub-rays are at most half of it apart at the tool.
+        tissue: what is around the tools.
+        materials: how many materials the tissue can be of.
 
     Returns:
-        length: (R, C) float32, cm of solid along the ray, mean over the pixel.
+        lengths: (T, R, C) float32, cm of each tool's solid along the ray, mean over the pixel.
         coverage: (R, C) float32, share of the pixel covered by notched pieces.
-        soft, bone: (R, C) float32, g/cm^2 of tissue displaced.
+        displaced: (M, R, C) float32, g/cm^2 of tissue displaced.
     """
-    rows, cols = view.shape
-    length, coverage, soft, bone = (np.zeros((rows, cols), dtype=np.float32) for _ in range(4))
-    centres, radii = pieces.bounding_spheres()
-    box, footprint_mm = _pixel_box(view, centres, radii)
-    if box is None:
-        return length, coverage, soft, bone
-    subrays = int(np.clip(np.ceil(2 * footprint_mm / finest_detail_mm), 1, _MAX_SUBRAYS_PER_AXIS))
-    if volume is None:
-        density, index_from_world = np.zeros((2, 2, 2, 2), dtype=np.float32), np.eye(4)
-    else:
-        density = volume.density
-        index_from_world = np.linalg.inv(np.asarray(volume_pose) @ volume.affine)
-    _cast(
-        view.source, view.pixel_to_direction, box, subrays, np.linalg.inv(pieces.poses), pieces.side.astype(np.int64),
-        pieces.y_start_mm, pieces.y_end_mm, float(pieces.outer_radius_mm), float(pieces.inner_radius_mm),
-        pieces.notched, centres, radii, np.ascontiguousarray(pieces.poses[:, :3, 1]), density, index_from_world, length, coverage, soft, bone,
-    )
-    return length, coverage, soft, bone
+    rows, columns = view.shape
+    lengths = np.zeros((len(tools), rows, columns), np.float32)
+    coverage = np.zeros((rows, columns), np.float32)
+    displaced = np.zeros((materials, rows, columns), np.float32)
+    if tools:
+        table = tube_table([tool.pieces.transformed(tool.pose) for tool in tools], view.source)
+        box, footprint_mm = _pixel_box(view, table.centres, table.radii)
+        if box is not None:
+            subrays = int(np.clip(np.ceil(2 * footprint_mm / FINEST_DETAIL_MM), 1, MAX_SUBRAYS_PER_AXIS))
+            _cast(
+                table, *tissue, view.source, view.pixel_to_direction, box, subrays, view.source_to_detector_mm, lengths,
+                coverage, displaced,
+            )
+    return lengths, coverage, displaced
 
 
 def _pixel_box(view: View, centres: np.ndarray, radii: np.ndarray) -> tuple[tuple[int, int, int, int] | None, float]:

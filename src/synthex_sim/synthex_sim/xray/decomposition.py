@@ -1,0 +1,103 @@
+"""Material decomposition: from Hounsfield units (and labels, where there are any) to material densities.
+
+Every voxel is of one material. A decomposition is a small frozen object; the volume it is applied to is only ever
+touched through its table, which has one entry for every possible int16 value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from synthex_sim.xray.materials import BONE, SOFT_TISSUE, TITANIUM, WATER, Material
+
+#: Marks in the material table what is as good as vacuum.
+NOTHING = -1
+
+
+class Decomposition(Protocol):
+    """What projectors need of a decomposition. Hashable: a prepared volume is kept under (patient, decomposition)."""
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        """At most four materials that a voxel can be of."""
+
+    @property
+    def nothing_below_hu(self) -> int:
+        """Voxels of at most this value are as good as vacuum."""
+
+    def table(self, in_bone: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Density and material of every Hounsfield value, entry hu + 32768.
+
+        Args:
+            in_bone: for voxels whose label names a bone.
+
+        Returns:
+            density: (65536,) float32, g/cm^3, zero where there is nothing.
+            material: (65536,) int8, index into ``materials``, NOTHING where there is nothing.
+        """
+
+
+@dataclass(frozen=True)
+class TissueThresholds:
+    """Soft tissue and bone by thresholds on Hounsfield units, DeepDRR's.
+
+    A voxel is air up to ``air_up_to_hu``, soft tissue up to ``bone_above_hu``, else bone. Where the label map says
+    bone, the lower ``bone_above_in_bone_hu`` holds: trabecular bone lies between the two, marrow below. Air counts as
+    nothing: a metre of it attenuates less than half a millimetre of water. Density is DeepDRR's line with a knee at
+    water: rho = max(min(0.001029 HU + 1.030, 0.0005886 HU + 1.03), 0) g/cm^3.
+
+    Attributes:
+        air_up_to_hu, bone_above_hu: DeepDRR's thresholds (``load_dicom.py`` of version 1.2.2).
+        bone_above_in_bone_hu: the value below which DeepDRR's network is not believed when it says bone.
+        metal_above_hu: voxels above are titanium of its own density, None: they are bone. Scanners clip metal at 3071.
+    """
+
+    air_up_to_hu: int = -800
+    bone_above_hu: int = 350
+    bone_above_in_bone_hu: int = 150
+    metal_above_hu: int | None = None
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        return (SOFT_TISSUE, BONE) if self.metal_above_hu is None else (SOFT_TISSUE, BONE, TITANIUM)
+
+    @property
+    def nothing_below_hu(self) -> int:
+        return self.air_up_to_hu
+
+    def table(self, in_bone: bool) -> tuple[np.ndarray, np.ndarray]:
+        hu = np.arange(-32768, 32768)
+        density = np.maximum(np.minimum(0.001029 * hu + 1.030, 0.0005886 * hu + 1.03), 0.0)
+        material = (hu > (self.bone_above_in_bone_hu if in_bone else self.bone_above_hu)).astype(np.int8)
+        if self.metal_above_hu is not None:
+            metal = hu > self.metal_above_hu
+            material[metal], density[metal] = 2, TITANIUM.density_g_cm3
+        air = hu <= self.air_up_to_hu
+        material[air], density[air] = NOTHING, 0.0
+        return density.astype(np.float32), material
+
+
+@dataclass(frozen=True)
+class WaterEquivalent:
+    """Everything is water of the density that its Hounsfield value says: rho = (HU - zero_hu) / 1000 g/cm^3.
+
+    With mu = 0.02683 / mm of water this is xreg's linear map from HU to attenuation (its ``HU_lo`` is ``zero_hu``).
+    """
+
+    zero_hu: int = -1000
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        return (WATER,)
+
+    @property
+    def nothing_below_hu(self) -> int:
+        return self.zero_hu
+
+    def table(self, in_bone: bool) -> tuple[np.ndarray, np.ndarray]:
+        hu = np.arange(-32768, 32768)
+        density = np.maximum(hu - self.zero_hu, 0) / 1000.0
+        return density.astype(np.float32), np.where(density > 0, 0, NOTHING).astype(np.int8)

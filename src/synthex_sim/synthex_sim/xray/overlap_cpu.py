@@ -1,0 +1,68 @@
+"""What a scene's upper volumes hide of the lower ones, on the CPU.
+
+Each volume is marched through as if it were alone. Where an upper volume is not empty it replaces what lies below:
+along every ray, within the boxes of the upper volumes, the difference between the sum of all and what is seen (``visible``)
+is integrated by the midpoint rule and returned.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+from synthex_sim.carm.view import View
+from synthex_sim.xray.packed_volume import PackedVolume
+from synthex_sim.xray.ray_range import clip_to_slab
+from synthex_sim.xray.tissue_cpu import Tissue, visible
+
+
+@njit(parallel=True, nogil=True, cache=True)
+def _integrate(pairs, index_from_world, steps, bits, source, pixel_to_world, reach_mm, step_mm, hidden):
+    materials, rows, columns = hidden.shape
+    for row in prange(rows):
+        d, point = np.empty(3), np.empty(3)
+        densities, alone = np.empty(4), np.empty(4)
+        for column in range(columns):
+            length2 = 0.0
+            for axis in range(3):
+                d[axis] = pixel_to_world[axis, 0] * column + pixel_to_world[axis, 1] * row + pixel_to_world[axis, 2]
+                length2 += d[axis] * d[axis]
+            # one interval from the first upper box entered to the last one left
+            begin, end = reach_mm, 0.0
+            for k in range(1, len(pairs)):
+                low, high = 0.0, reach_mm
+                for axis in range(3):
+                    origin, direction = index_from_world[k, axis, 3], 0.0
+                    for other in range(3):
+                        origin += index_from_world[k, axis, other] * source[other]
+                        direction += index_from_world[k, axis, other] * d[other]
+                    low, high = clip_to_slab(origin, direction, 0.0, pairs[k].shape[axis] - 1.0, low, high)
+                if low < high:
+                    begin, end = min(begin, low), max(end, high)
+            if begin >= end:
+                continue
+            norm = math.sqrt(length2)
+            samples = int(math.ceil((end - begin) * norm / step_mm))
+            weight = 0.1 * (end - begin) * norm / samples
+            for s in range(samples):
+                t = begin + (s + 0.5) * (end - begin) / samples
+                for axis in range(3):
+                    point[axis] = source[axis] + t * d[axis]
+                visible(pairs, index_from_world, steps, bits, point, densities, alone)
+                for m in range(materials):
+                    hidden[m, row, column] += weight * (alone[m] - densities[m])
+
+
+def hidden_tissue(volumes: list[PackedVolume], tissue: Tissue, view: View) -> np.ndarray:
+    """(M, R, C) float32 g/cm^2 that marching through every volume alone counts too much.
+
+    Args:
+        volumes: of the scene, bottom first, two or more.
+        tissue: the same, with their poses.
+    """
+    spacing = min(float(np.linalg.norm(volume.affine[:3, :3], axis=0).min()) for volume in volumes)
+    hidden = np.zeros((len(volumes[0].materials), *view.shape), np.float32)
+    _integrate(*tissue, view.source, view.pixel_to_direction, view.source_to_detector_mm, spacing / 2, hidden)
+    return hidden
