@@ -6,7 +6,11 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(exclude=["test", "test.*"]),
-    package_data={package_name: ["py.typed"]},
+    package_data={
+        package_name: [
+            "py.typed", "xray/*.npz", "xray/cuda/*.cu", "xray/cuda/*.cuh", "xray/monte_carlo/*.cu", "xray/monte_carlo/*.npz"
+        ]
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + package_name]),
         ("share/" + package_name, ["package.xml"]),

@@ -1,0 +1,107 @@
+// Which labelled structures each pixel's ray meets, and how deep two of them begin: the samples of xray/labels_cpu.py,
+// the voxel nearest to the ray in every plane across its dominant axis. Labels are a 3D texture of bytes, x = k, y = j,
+// z = i, looked up unfiltered. A warp is a tile of 8 x 4 pixels.
+
+#include "ray_range.cuh"
+
+#define LABEL_THREADS 128
+// Positions along a ray start anew, in double precision, every so many planes, where the CPU's do.
+#define LABEL_SLAB 64
+#define NEVER (1 << 30)
+
+struct LabelRay {
+    int axis, first, step, planes;  // planes are counted as the ray meets them: first, first + step, ...
+    double b, c, slope_b, slope_c;  // half a voxel more, so that cutting off decimals finds the nearest voxel
+    double origin_a, d_a;
+};
+
+struct LabelsMet {
+    unsigned int seen;
+    int first_a, first_b;
+};
+
+__device__ __forceinline__ bool set_up_labels(const WorldView& world, const IndexView& view, int size_i, int size_j,
+                                              int size_k, int column, int row, LabelRay& ray) {
+    double x = along(view.direction, 0, column, row);
+    double y = along(view.direction, 1, column, row);
+    double z = along(view.direction, 2, column, row);
+    double low = 0.0, high = world.reach_mm;
+    clip_to_slab(view.origin[0], x, -0.499, size_i - 0.501, low, high);
+    clip_to_slab(view.origin[1], y, -0.499, size_j - 0.501, low, high);
+    clip_to_slab(view.origin[2], z, -0.499, size_k - 0.501, low, high);
+    if (low >= high) return false;
+    int a = dominant_axis(x, y, z);
+    int b = a == 0 ? 1 : 0, c = a == 2 ? 1 : 2;
+    ray.axis = a;
+    ray.origin_a = pick(a, view.origin[0], view.origin[1], view.origin[2]);
+    ray.d_a = pick(a, x, y, z);
+    int first, last;
+    planes_between(ray.origin_a, ray.d_a, low, high, first, last);
+    ray.planes = last - first + 1;
+    ray.step = ray.d_a > 0.0 ? 1 : -1;
+    ray.first = ray.d_a > 0.0 ? first : last;
+    double d_b = pick(b, x, y, z), d_c = pick(c, x, y, z);
+    ray.slope_b = d_b / ray.d_a * ray.step;
+    ray.slope_c = d_c / ray.d_a * ray.step;
+    double to_first = ray.first - ray.origin_a;
+    ray.b = pick(b, view.origin[0], view.origin[1], view.origin[2]) + to_first * d_b / ray.d_a + 0.5;
+    ray.c = pick(c, view.origin[0], view.origin[1], view.origin[2]) + to_first * d_c / ray.d_a + 0.5;
+    return ray.planes > 0;
+}
+
+template <int AXIS>
+__device__ __forceinline__ unsigned int label_at(cudaTextureObject_t labels, float a, float b, float c) {
+    if (AXIS == 0) return tex3D<unsigned char>(labels, c, b, a);
+    if (AXIS == 1) return tex3D<unsigned char>(labels, c, a, b);
+    return tex3D<unsigned char>(labels, a, c, b);
+}
+
+template <int AXIS>
+__device__ __forceinline__ void follow_labels(cudaTextureObject_t labels, const LabelRay& ray, unsigned int label_a,
+                                              unsigned int label_b, LabelsMet& met) {
+    float slope_b = (float)ray.slope_b, slope_c = (float)ray.slope_c;
+    for (int slab = 0; slab < ray.planes; slab += LABEL_SLAB) {
+        float b0 = (float)(ray.b + slab * ray.slope_b), c0 = (float)(ray.c + slab * ray.slope_c);
+        int count = min(LABEL_SLAB, ray.planes - slab);
+#pragma unroll 4
+        for (int plane = 0; plane < count; ++plane) {
+            float n = (float)plane;
+            float a = (float)(ray.first + ray.step * (slab + plane)) + 0.5f;
+            float b = truncf(b0 + n * slope_b) + 0.5f, c = truncf(c0 + n * slope_c) + 0.5f;
+            unsigned int label = label_at<AXIS>(labels, a, b, c);
+            met.seen |= 1u << (label & 31u);
+            met.first_a = min(met.first_a, label == label_a ? slab + plane : NEVER);
+            met.first_b = min(met.first_b, label == label_b ? slab + plane : NEVER);
+        }
+    }
+}
+
+__device__ __forceinline__ void lower_depth(float* depth, int plane, const LabelRay& ray) {
+    if (plane < NEVER) *depth = fminf(*depth, (float)((ray.first + ray.step * plane - ray.origin_a) / ray.d_a));
+}
+
+// Follows one ray through every pixel centre and adds what it meets.
+//
+// labels: texture of (size_i, size_j, size_k) bytes; worlds, views: V each; hits: (V, rows, columns) uint32, bit l set
+// where label l (0..31) is met; depths: (V, wanted, rows, columns) float32 camera z in mm, of which planes slot_a and
+// slot_b are lowered to the first plane at which label_a and label_b are met. Launch as march_<bits>.
+extern "C" __global__ void __launch_bounds__(LABEL_THREADS) cast_labels(
+    cudaTextureObject_t labels, int size_i, int size_j, int size_k, const WorldView* worlds, const IndexView* views,
+    int rows, int columns, unsigned int label_a, unsigned int label_b, int slot_a, int slot_b, int wanted,
+    unsigned int* hits, float* depths) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x;
+    int row = blockIdx.y * blockDim.y + threadIdx.y;
+    int view = blockIdx.z;
+    if (column >= columns || row >= rows) return;
+    LabelRay ray;
+    if (!set_up_labels(worlds[view], views[view], size_i, size_j, size_k, column, row, ray)) return;
+    LabelsMet met = {0u, NEVER, NEVER};
+    if (ray.axis == 0) follow_labels<0>(labels, ray, label_a, label_b, met);
+    else if (ray.axis == 1) follow_labels<1>(labels, ray, label_a, label_b, met);
+    else follow_labels<2>(labels, ray, label_a, label_b, met);
+    size_t plane = (size_t)rows * columns, pixel = (size_t)row * columns + column;
+    hits[view * plane + pixel] |= met.seen;
+    float* depth = depths + (size_t)view * wanted * plane + pixel;
+    lower_depth(depth + slot_a * plane, met.first_a, ray);
+    lower_depth(depth + slot_b * plane, met.first_b, ray);
+}

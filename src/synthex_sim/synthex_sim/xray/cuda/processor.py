@@ -1,0 +1,31 @@
+"""The GPU as a processor for renderers: see ``xray/processor.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from synthex_sim.xray.cuda.beer_lambert import attenuate
+from synthex_sim.xray.cuda.panel import CudaPanel
+
+
+class CudaProcessor:
+    """cupy and the kernels of this folder.
+
+    Attributes:
+        xp: the array module.
+        panel: the detector's heavy parts.
+    """
+
+    def __init__(self, device: Any) -> None:
+        """Takes the ``CudaDevice`` that runs the kernels."""
+        self.xp = device.xp
+        self.panel = CudaPanel(device.xp, device.kernels("noise", "detector"))
+        self._device = device
+
+    def attenuate(
+        self, areas: Any, coefficients: np.ndarray, energies_kev: np.ndarray, weights: np.ndarray
+    ) -> tuple[Any, Any]:
+        """(V, R, C) signal and second moment; arguments as of ``beer_lambert.attenuate``, areas on the device."""
+        return attenuate(areas, coefficients, energies_kev, weights, self._device)
