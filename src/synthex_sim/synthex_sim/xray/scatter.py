@@ -1,0 +1,294 @@
+"""Scattered radiation by kernel superposition: a fast estimate from the primary image.
+
+Every pixel's primary ray scatters some of its energy, which arrives around it on the detector:
+
+    S(u) = sum_u'  k(t)  P(u')  A(t) K(u - u'; t, g)  exp(d (g(u) - g(u'))),      K = sum_i w_i(t, g) G(u - u'; s_i)
+
+P: primary energy in the pixel, t: water-equivalent thickness along its ray, A: scattered per primary energy, K: how it
+spreads behind an air gap g (the view's mean) between patient and detector, a sum of Gaussians of fixed widths s_i (in
+the manner of Ohnesorge et al. 1999 and Sun and Star-Lack 2010). A and w come from pencil beams of single energies in
+slabs of water, followed by this package's own Monte Carlo (``tools/calibrate_scatter.py``), and are added up over the
+tube's spectrum here. As the widths are fixed, there is one convolution for each, and thickness can change from pixel to
+pixel. The exponential is the asymmetry of a surface that the beam leaves at a slant: scatter leaves along its normal,
+towards the side where the gap g(u) is wider. The factor k and the slant d are fitted to patients.
+
+All of it is array arithmetic: the same code runs on numpy and on cupy. Figures and limits: docs/scatter.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import xraydb
+from numpy.typing import ArrayLike
+from scipy.fft import next_fast_len
+from scipy.special import erf
+
+from synthex_sim.carm.view import View
+from synthex_sim.xray.materials import WATER, Material
+
+_TABLES = Path(__file__).with_name("scatter_kernels.npz")
+#: Edge of the detector pixels that scatter is computed on; it is smooth over several times this length.
+COARSE_MM = 5.0
+#: The factor k: what a divergent beam and a body of finite width and round shape do to a slab's scatter, which is not
+#: told by thickness and gap; and the slant d, 1/mm. Fitted on phantoms (docs/scatter.md).
+PATIENT_FACTOR = 0.912
+SLANT_PER_MM = 0.0055
+#: A body that is thick along the beam is narrow across it, unlike a slab: beyond a thickness, k falls exponentially.
+_WIDE_UP_TO_CM, _NARROW_PER_CM = 27.0, 0.026
+#: The exponent of the slant is held within +- this.
+_MOST_SLANT = 0.6
+#: Steps of the look-up table over thickness, cm, and how many.
+_THICKNESS_STEP_CM, _THICKNESSES = 0.5, 121
+
+
+@dataclass(frozen=True, eq=False)
+class ScatterImage:
+    """Scatter on a view's pixels, numpy or cupy.
+
+    Attributes:
+        energy_kev: (V, R, C) float32, expected energy absorbed from scattered photons, in the unit of the primary.
+        energy_ratio_kev: (V, R, C) float32, sum of their squared energies over the sum of their energies: the variance
+            of their quantum noise is ``energy_kev * energy_ratio_kev``.
+    """
+
+    energy_kev: Any
+    energy_ratio_kev: Any
+
+
+def water_equivalent_factors(materials: tuple[Material, ...]) -> np.ndarray:
+    """(M,) cm of water that scatter like 1 g/cm^2 of each material: electrons per gram over water's."""
+    return np.array([_electrons_per_gram(m) for m in materials]) / _electrons_per_gram(WATER)
+
+
+def _electrons_per_gram(material: Material) -> float:
+    return sum(w * xraydb.atomic_number(e) / xraydb.atomic_mass(e) for e, w in material.mass_fractions.items())
+
+
+class KernelScatter:
+    """The estimate for one spectrum and one scintillator."""
+
+    def __init__(
+        self,
+        energies_kev: ArrayLike,
+        weights: ArrayLike,
+        absorbed_fraction: ArrayLike | None = None,
+        *,
+        patient: bool = True,
+        xp: ModuleType = np,
+    ) -> None:
+        """Adds the tables up over a spectrum.
+
+        Args:
+            energies_kev: (e,) photon energies, ascending.
+            weights: (e,) shares of photons, any scale.
+            absorbed_fraction: (e,) share of the energy that the detector absorbs; None for all of it.
+            patient: whether k is that of patients; else it is 1, for slabs.
+            xp: numpy, or cupy to work on GPU arrays.
+
+        Raises:
+            ValueError: lists of different lengths, energies not ascending, no photons, or a negative weight.
+        """
+        energies = np.asarray(energies_kev, dtype=np.float64)
+        shares = np.asarray(weights, dtype=np.float64)
+        absorbed = np.asarray(1.0 + 0 * energies if absorbed_fraction is None else absorbed_fraction, dtype=np.float64)
+        if not energies.shape == shares.shape == absorbed.shape or energies.ndim != 1:
+            raise ValueError("energies, weights and absorbed fractions must be three lists of one length")
+        if (np.diff(energies) <= 0).any():
+            raise ValueError("energies must ascend")
+        if (shares < 0).any() or not shares.sum() > 0:
+            raise ValueError("a spectrum needs weights that are not negative, and not all zero")
+        tables = _tables()
+        strength, ratio = _fold(tables, energies, shares / shares.sum(), absorbed)
+        self._xp = xp
+        self._sigmas = tuple(tables["sigmas_mm"].tolist())
+        self._strength, self._gaps = strength, tables["gaps_mm"]
+        if patient:
+            beyond = np.maximum(np.arange(_THICKNESSES) * _THICKNESS_STEP_CM - _WIDE_UP_TO_CM, 0.0)
+            self._strength = strength * (PATIENT_FACTOR * np.exp(-_NARROW_PER_CM * beyond))[:, None]
+        self._ratio = xp.asarray(ratio, dtype=np.float32)
+
+    def estimate(self, primary_kev: Any, water_cm: Any, view: View, air_gap_mm: ArrayLike) -> ScatterImage:
+        """Scatter of a batch of images.
+
+        Args:
+            primary_kev: (V, R, C) primary energy absorbed in each pixel, without noise; zero outside a collimated
+                field.
+            water_cm: (V, R, C) water-equivalent thickness of the tissue along each ray (``water_equivalent_factors``);
+                tools are left out, they show in the primary.
+            view: any of the batch's views: pixel size and detector shape, which all must share.
+            air_gap_mm: how far behind the patient the detector stands: one number, (V,), or (V, r, c) over the detector
+                (``BodyOutline.air_gap_mm``).
+
+        Raises:
+            ValueError: arrays that do not fit the view or each other.
+        """
+        xp = self._xp
+        if primary_kev.ndim != 3 or primary_kev.shape != water_cm.shape or primary_kev.shape[1:] != view.shape:
+            raise ValueError(
+                f"primary and thickness must be (views, {view.shape[0]}, {view.shape[1]}), got {primary_kev.shape} and "
+                f"{water_cm.shape}"
+            )
+        coarse = _coarse_shape(view.shape, view.pixel_spacing_mm)
+        primary, water = (resampled(xp, a, coarse) for a in (primary_kev, water_cm))
+        gap, slant = _gap_and_slant(air_gap_mm, primary.shape)
+        slant = xp.asarray(slant)
+        sources, ratio = self._sources(primary / slant, water, gap)
+        energy = resampled(xp, self._spread(sources, view) * slant, view.shape)
+        return ScatterImage(energy, xp.broadcast_to(ratio[:, None, None], energy.shape))
+
+    def _sources(self, primary: Any, water: Any, gap: np.ndarray) -> tuple[Any, Any]:
+        """(V, s, r, c) energy that every pixel's ray sends into each Gaussian, and (V,) mean energy ratio."""
+        xp = self._xp
+        table = xp.asarray(np.moveaxis(_along(self._strength, self._gaps, gap), -1, 1), dtype=np.float32)  # (V, s, t)
+        place = xp.clip(water, 0.0, (_THICKNESSES - 1.001) * _THICKNESS_STEP_CM) * np.float32(1.0 / _THICKNESS_STEP_CM)
+        low = place.astype(np.int32)
+        part = (place - low)[:, None]
+        index = low.reshape(low.shape[0], 1, -1)
+        strength, following = (xp.take_along_axis(table, index + step, axis=2) for step in (0, 1))
+        shape = (table.shape[0], table.shape[1], *water.shape[1:])
+        strength, following = strength.reshape(shape), following.reshape(shape)
+        sources = (strength + part * (following - strength)) * primary[:, None]
+        amount = sources.sum(axis=1)
+        ratio = (amount * self._ratio[low]).sum(axis=(1, 2)) / xp.maximum(amount.sum(axis=(1, 2)), 1e-30)
+        return sources, ratio
+
+    def _spread(self, sources: Any, view: View) -> Any:
+        """Convolves (V, s, r, c) with the Gaussians and adds them up: (V, r, c)."""
+        xp = self._xp
+        rows, cols = sources.shape[-2:]
+        size = (next_fast_len(2 * rows - 1, real=True), next_fast_len(2 * cols - 1, real=True))
+        spacing = _coarse_spacing(view.shape, view.pixel_spacing_mm)
+        transfer = xp.asarray(_gaussians(size, (rows, cols), spacing, self._sigmas))
+        spectrum = (xp.fft.rfft2(sources, s=size) * transfer).sum(axis=1)
+        return xp.ascontiguousarray(xp.fft.irfft2(spectrum, s=size)[:, :rows, :cols])
+
+
+def _fold(
+    tables: dict[str, np.ndarray], energies: np.ndarray, shares: np.ndarray, absorbed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The single-energy tables summed over a spectrum.
+
+    Returns:
+        strength: (gap, thickness, s) A(t) w_i(t, g): absorbed scatter over absorbed primary energy, per Gaussian.
+        ratio: (thickness,) keV, squared over single energies of the absorbed scattered photons.
+    """
+    known, thickness = tables["energies_kev"], tables["thicknesses_cm"]
+    at = np.clip(energies, known[0], known[-1])
+    amount = np.exp(_along(np.log(tables["amount"]), known, at))  # (e, t)
+    ratio_shares = _along(tables["ratio_shares"], known, at)  # (e, t, k)
+    after = energies[:, None] * tables["energy_ratios"]
+    kept = np.interp(after, energies, absorbed)
+    mu = WATER.mass_attenuation(energies) * WATER.density_g_cm3
+    arriving = (shares * energies)[:, None] * np.exp(-mu[:, None] * thickness)  # (e, t)
+    scattered = arriving * amount * np.einsum("etk,ek->et", ratio_shares, kept)
+    squared = arriving * amount * np.einsum("etk,ek->et", ratio_shares, kept * after)
+    primary = (arriving * absorbed[:, None]).sum(axis=0)
+    kernels = np.einsum("et,etgs->tgs", scattered, _along(tables["weights"], known, at)) / primary[:, None, None]
+    # thin layers scatter in proportion to their thickness: it is the ratio to it that is interpolated
+    fine_cm = np.arange(_THICKNESSES) * _THICKNESS_STEP_CM
+    per_cm = _along(kernels / thickness[:, None, None], thickness, fine_cm)
+    ratio = np.interp(fine_cm, thickness, squared.sum(axis=0) / scattered.sum(axis=0))
+    return np.moveaxis(per_cm, 1, 0) * fine_cm[:, None], ratio
+
+
+def _gap_and_slant(air_gap_mm: ArrayLike, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """(V,) mean gaps, and (V, r, c) float32 exp(d (gap - mean)) on the coarse image (or (V, 1, 1) of ones)."""
+    gap = np.asarray(air_gap_mm, dtype=np.float64)
+    if gap.ndim < 2:
+        return np.broadcast_to(gap.reshape(-1), shape[:1]), np.ones((shape[0], 1, 1), dtype=np.float32)
+    if gap.ndim != 3 or gap.shape[0] not in (1, shape[0]):
+        raise ValueError(f"air gaps must be one number, one per view or one map per view ({shape[0]}), got {gap.shape}")
+    wide = _interpolating(shape[1], gap.shape[1]) @ gap @ _interpolating(shape[2], gap.shape[2]).T
+    mean = wide.mean(axis=(1, 2))
+    slant = np.exp(np.clip(SLANT_PER_MM * (wide - mean[:, None, None]), -_MOST_SLANT, _MOST_SLANT)).astype(np.float32)
+    return np.broadcast_to(mean, shape[:1]), np.broadcast_to(slant, shape)
+
+
+def _along(table: np.ndarray, known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Linear interpolation of a table along its first axis, constant beyond the ends."""
+    place = np.interp(wanted, known, np.arange(known.size))
+    low = np.minimum(place.astype(int), known.size - 2)
+    part = (place - low).reshape(-1, *(1,) * (table.ndim - 1))
+    return table[low] * (1.0 - part) + table[low + 1] * part
+
+
+@lru_cache(maxsize=1)
+def _tables() -> dict[str, np.ndarray]:
+    """Read once; float64."""
+    with np.load(_TABLES) as data:
+        return {name: data[name].astype(np.float64) for name in data.files}
+
+
+def _coarse_shape(shape: tuple[int, int], spacing_mm: float) -> tuple[int, int]:
+    return tuple(max(1, int(round(n * spacing_mm / COARSE_MM))) for n in shape)
+
+
+def _coarse_spacing(shape: tuple[int, int], spacing_mm: float) -> tuple[float, float]:
+    """(along rows, along columns) mm."""
+    coarse = _coarse_shape(shape, spacing_mm)
+    return shape[0] * spacing_mm / coarse[0], shape[1] * spacing_mm / coarse[1]
+
+
+def resampled(xp: ModuleType, images: Any, shape: tuple[int, int]) -> Any:
+    """(V, R, C) images with other pixels, float32: area means downwards, linear interpolation upwards.
+
+    OpenCV on the CPU: as a product of matrices this would wake the linear algebra library's threads for every image,
+    which costs a busy machine more than the rest of the estimate.
+    """
+    images = images.astype(np.float32)
+    if xp is np:
+        how = cv2.INTER_AREA if shape[0] < images.shape[1] else cv2.INTER_LINEAR
+        return np.stack([cv2.resize(image, (shape[1], shape[0]), interpolation=how) for image in images])
+    left, right = (xp.asarray(m) for m in _resampling(images.shape[1:], shape))
+    return left @ images @ right
+
+
+@lru_cache(maxsize=16)
+def _resampling(before: tuple[int, int], after: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices for the left and the right of an image that resample it."""
+    rows, cols = (
+        _averaging(n, m) if m < n else _interpolating(m, n) for n, m in zip(before, after, strict=True)
+    )
+    return rows, np.ascontiguousarray(cols.T)
+
+
+def _averaging(fine: int, coarse: int) -> np.ndarray:
+    """(coarse, fine) float32: mean over the fine pixels that a coarse one covers, partly covered ones in part."""
+    edges = np.linspace(0.0, fine, coarse + 1)
+    pixel = np.arange(fine)
+    overlap = np.minimum(edges[1:, None], pixel + 1.0) - np.maximum(edges[:-1, None], pixel)
+    return (np.clip(overlap, 0.0, None) * (coarse / fine)).astype(np.float32)
+
+
+def _interpolating(fine: int, coarse: int) -> np.ndarray:
+    """(fine, coarse) float32: linear interpolation between coarse pixel centres, constant beyond the outermost."""
+    place = np.clip((np.arange(fine) + 0.5) * coarse / fine - 0.5, 0.0, coarse - 1.0)
+    return np.clip(1.0 - np.abs(place[:, None] - np.arange(coarse)), 0.0, None).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _gaussians(
+    size: tuple[int, int], shape: tuple[int, int], spacing_mm: tuple[float, float], sigmas_mm: tuple[float, ...]
+) -> np.ndarray:
+    """(s, h, w) float32 transforms of the Gaussians, each integrated over pixels and of integral 1 over the plane.
+
+    They are cut where no two pixels of the image are further apart, so that nothing comes round the transform's edge.
+    """
+    lines = [_line_transforms(n, m, d, sigmas_mm) for n, m, d in zip(size, shape, spacing_mm, strict=True)]
+    return (lines[0][:, :, None] * lines[1][:, None, : size[1] // 2 + 1]).astype(np.float32)
+
+
+def _line_transforms(size: int, pixels: int, spacing_mm: float, sigmas_mm: tuple[float, ...]) -> np.ndarray:
+    """(s, size) Fourier transforms of Gaussians along one axis; real, as they are even."""
+    edges = (np.arange(-pixels, pixels) + 0.5) * spacing_mm
+    inside = np.diff(0.5 * erf(edges / (np.sqrt(2.0) * np.array(sigmas_mm)[:, None])), axis=1)
+    line = np.zeros((len(sigmas_mm), size))
+    line[:, np.arange(1 - pixels, pixels)] = inside
+    return np.fft.fft(line, axis=1).real
