@@ -2,7 +2,7 @@
 # PYTHON names the Python to build with (3.11 to 3.13), ROS (sourced or wheels) the ROS 2; see `make help`.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help build session test weights dataset train evaluate replay offline record view report topics echo call clean
+.PHONY: help build session test weights dataset train evaluate replay offline record view report topics echo call bench clean
 
 PYTHON ?= python3
 export PYTHON ROS TORCH_PIP_ARGS SYNTHEX_CACHE_DIR
@@ -40,7 +40,7 @@ help: ## show this
 #var REQUEST           YAML, e.g. '{view: inlet}' (call)
 #var TASK              which scenes and labels, a file in config/tasks (dataset, train)
 #var N                 number of images (dataset, weights) or messages (echo; 0: until Ctrl-C)
-#var OUT               folder to write (offline, dataset, train, evaluate)
+#var OUT               folder to write (offline, dataset, train, evaluate, bench)
 #var DATA              data set to read (train, evaluate)
 #var RESUME            true: go on with an interrupted run (train)
 #var ARGS              further launch arguments, name:=value ...; for make test: arguments of pytest
@@ -116,6 +116,9 @@ weights: ## render, train, measure and describe the session's weights from nothi
 	  --limit "The held-out phantoms come from the generator of those trained on: figures on them say nothing of people." \
 	  --limit "Nothing here was measured on real radiographs." "$$@" $(ARGS); \
 	install -m 644 $$run/session.safetensors $$run/session.md models/
+
+bench: ## time rendering beside other renderers and compare the images (20 minutes on 2 cores; docs/benchmarks/)
+	@$(SETUP) --profile run -- python tools/benchmarks/render.py $(if $(OUT),--out '$(OUT)') $(ARGS)
 
 test: ## all tests, one of them end to end over DDS
 	@$(SETUP) --profile test -- python -m pytest $(ARGS)

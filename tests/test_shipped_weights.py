@@ -34,7 +34,7 @@ def test_the_file_is_at_most_five_megabytes_and_has_a_model_card():
 def test_a_frame_without_patient_and_tool_gives_no_detection(predictor, kvp, mas):
     carm = CArm.from_yaml(REPOSITORY / "config" / "carm" / "cios_fusion.yaml")
     view = carm.view(carm.aim((0, 0, 1120), 780.0, 0.0, 0.0)).resized((256, 256))
-    image, _ = XraySimulator(carm.tube).acquire(Scene(None), view, Exposure(kvp, mas), 3, int(kvp + 10 * mas))
+    image, _ = XraySimulator(carm).acquire(Scene(None), view, Exposure(kvp, mas), seed=3, sample=int(kvp + 10 * mas))
     found = predictor.predict(image.counts)
     assert not found.visible.any()
     assert np.count_nonzero(found.mask == anatomy.MANIPULATOR) == 0

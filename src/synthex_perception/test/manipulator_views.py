@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from cm_kinematics.geometry import load_geometry
 from cm_kinematics.kinematics import base_point, tip_point
-from cm_kinematics.solid import solid_pieces
 from scipy.spatial.transform import Rotation
 
 from synthex_perception.inference.tube_profile import DeviceSize
 from synthex_sim.carm.view import View
-from synthex_sim.xray.tool_cpu import cast_tool
+from synthex_sim.xray.manipulator import manipulator
+from synthex_sim.xray.tissue_cpu import tissue_of
+from synthex_sim.xray.tool_cpu import cast_tools
 
 GEOMETRY = load_geometry(Path(__file__).resolve().parents[3] / "config" / "cm" / "notched_27.yaml")
 SIZE = DeviceSize()
@@ -43,7 +44,7 @@ def see(
     ends = np.stack([base_point(GEOMETRY), tip_point(GEOMETRY, angles)])
     pose[:3, 3] = np.array([*middle_mm, depth_mm]) - pose[:3, :3] @ ends.mean(axis=0)
     view = View(K, np.eye(4), (256, 256), 0.194 * 6)
-    length_cm, coverage = cast_tool(solid_pieces(GEOMETRY, angles).transformed(pose), view, None, np.eye(4), 0.33)[:2]
+    (length_cm,), coverage, _ = cast_tools((manipulator(GEOMETRY, angles, pose),), view, tissue_of([], []), 0)
     tissue = 4.0 - 0.008 * np.arange(256)[None, :]
     image = tissue + 2.0 * length_cm + np.random.default_rng(seed).normal(0, noise, (256, 256))
     ends = ends @ pose[:3, :3].T + pose[:3, 3]

@@ -125,7 +125,7 @@ def test_image_and_camera_info_say_what_they_are(session):
     assert info.k[0] == pytest.approx(-1020 / (0.194 * 24)) and info.k[4] == pytest.approx(1020 / (0.194 * 24))
     assert info.k[2] == pytest.approx(31.5) and info.distortion_model == "plumb_bob"
     assert exposure.source_to_detector == pytest.approx(1.02) and exposure.pixel_spacing == pytest.approx(0.194e-3 * 24)
-    assert exposure.renderer == "polychromatic" and exposure.kvp == 90.0 and exposure.mas == 0.5
+    assert exposure.renderer == "realistic" and exposure.kvp == 90.0 and exposure.mas == 0.5
 
 
 def test_the_manipulator_on_cm_shape_appears_where_its_pose_says(session):

@@ -45,7 +45,7 @@ def task(config_folder, carm, cm_geometry, coarse_phantoms):
 
 
 def make(task, carm, folder, count=9):
-    return generation.generate(task, XraySimulator(carm.tube), folder, count, 5, lambda done, count: None)
+    return generation.generate(task, XraySimulator(carm), folder, count, 5, lambda done, count: None)
 
 
 def test_the_same_order_gives_the_same_bytes_also_after_a_kill(task, carm, tmp_path, monkeypatch):
@@ -57,7 +57,7 @@ def test_the_same_order_gives_the_same_bytes_also_after_a_kill(task, carm, tmp_p
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generation.generate(task, XraySimulator(carm.tube), tmp_path / "killed", 9, 5, killed_at_sample_five)
+        generation.generate(task, XraySimulator(carm), tmp_path / "killed", 9, 5, killed_at_sample_five)
     assert not (tmp_path / "killed" / MANIFEST_NAME).exists()
     assert not list((tmp_path / "killed").glob(".*.tmp"))
     resumed = make(task, carm, tmp_path / "killed")

@@ -8,11 +8,16 @@ from scipy.spatial.transform import Rotation
 
 from synthex_sim import anatomy
 from synthex_sim.carm.view import View
+from synthex_sim.xray.decomposition import TissueThresholds
 from synthex_sim.xray.manipulator import manipulator
+from synthex_sim.xray.physics import Physics
 from synthex_sim.xray.projector_cpu import CpuProjector
 from synthex_sim.xray.radiograph import Exposure
 from synthex_sim.xray.scene import Scene
 from synthex_sim.xray.simulator import XraySimulator
+
+
+TISSUE = TissueThresholds()
 
 
 def test_a_dense_marker_at_the_patients_left_head_front_appears_at_image_right_top(carm):
@@ -20,9 +25,9 @@ def test_a_dense_marker_at_the_patients_left_head_front_appears_at_image_right_t
     patient = paint_ball(water_box(), (60.0, -60.0, 60.0), 12.0, 3000)
     view = carm.view(carm.aim(AIM, 700.0, 0.0, 0.0)).resized((128, 128))
     scene = Scene(patient, on_table(patient))
-    image, _ = XraySimulator(carm.tube).acquire(scene, view, Exposure(90, 1, noise=False), 0, 0)
-    plain, _ = XraySimulator(carm.tube).acquire(
-        Scene(water_box(), on_table(patient)), view, Exposure(90, 1, noise=False), 0, 0)
+    simulator, ideal = XraySimulator(carm), Physics.ideal()
+    image, _ = simulator.acquire(scene, view, Exposure(90, 1), ideal)
+    plain, _ = simulator.acquire(Scene(water_box(), on_table(patient)), view, Exposure(90, 1), ideal)
     row, column = np.unravel_index(np.argmin(image.counts / plain.counts.astype(float)), view.shape)
     assert column > 64 + 15 and row < 64 - 15
     # nearer the detector than the middle (front is up, the source is below): less magnified than the isocentre plane
@@ -46,7 +51,7 @@ def test_image_of_a_small_sphere_and_its_projected_centre_agree_in_200_random_vi
     worst = 0.0
     for _ in range(200):
         view = random_view(rng, 700.0, 256)
-        bone = projector.project(Scene(ball), view).bone.astype(np.float64)
+        bone = projector.project(Scene(ball), [view], TISSUE).areas[0, 1].astype(np.float64)
         rows, columns = np.mgrid[: bone.shape[0], : bone.shape[1]]
         centroid = np.array([(bone * columns).sum(), (bone * rows).sum()]) / bone.sum()
         worst = max(worst, float(np.abs(centroid - view.project(center)[0]).max()))
@@ -63,7 +68,7 @@ def test_cm_mask_is_the_support_of_the_notched_bodys_own_line_integral(cm_geomet
     tool = manipulator(cm_geometry, angles, pose)
     k = np.array([[-5257.732, 0, 767.5], [0, 5257.732, 767.5], [0, 0, 1.0]])
     view = View.from_krt(k, np.eye(3), (0, 0, 700.0), (1536, 1536), 0.194).resized((512, 512))
-    mask = CpuProjector().project(Scene(None, tools=(tool,)), view).tool_coverage >= 0.5
+    mask = CpuProjector().project(Scene(None, tools=(tool,)), [view], TISSUE).tool_coverage[0] >= 0.5
     notched = tool.pieces.transformed(tool.pose).only_notched()
     centres, radii = notched.bounding_spheres()
     points, depth = view.project(centres)
@@ -84,7 +89,7 @@ def test_tip_and_base_lie_on_the_ends_of_the_mask(cm_geometry):
     tool = manipulator(cm_geometry, joint_angles(np.full(5, 2.0), cm_geometry.joint_count), np.eye(4))
     view = View.from_krt(np.array([[-2000.0, 0, 127.5], [0, 2000.0, 127.5], [0, 0, 1]]), np.eye(3), (0, -50, 900),
                          (256, 256), 0.5)
-    mask = CpuProjector().project(Scene(None, tools=(tool,)), view).tool_coverage >= 0.5
+    mask = CpuProjector().project(Scene(None, tools=(tool,)), [view], TISSUE).tool_coverage[0] >= 0.5
     for point in (tool.base_world, tool.tip_world):
         (column, row), _ = view.project(point)
         near = mask[round(row) - 3: round(row) + 4, round(column) - 3: round(column) + 4]
@@ -99,7 +104,7 @@ def test_masks_follow_the_priority_rule(carm):
     patient = paint_ball(patient, (0, -60, -40), 25.0, 800, anatomy.LEFT_HEMIPELVIS)
     patient = paint_ball(patient, (0, 60, 40), 10.0, 800, anatomy.UPPER_SACRUM)
     view = carm.view(carm.aim(AIM, 700.0, 0.0, 0.0)).resized((128, 128))
-    _, annotation = XraySimulator(carm.tube).acquire(Scene(patient, on_table(patient)), view, Exposure(90, 1), 0, 0)
+    _, annotation = XraySimulator(carm, "naive").acquire(Scene(patient, on_table(patient)), view, Exposure(90, 1))
 
     def label_at(point_lps):
         pose = on_table(patient)

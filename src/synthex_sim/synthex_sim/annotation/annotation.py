@@ -7,6 +7,7 @@ source over vertebrae over upper sacrum; the manipulator lies over all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Annotation:
 
     Attributes:
         mask: (R, C) uint8 of ``anatomy`` ids.
-        hits: (R, C) uint8, bit l set where bone l (1..6) lies in the ray: the independent binary masks.
+        hits: (R, C) uint32, bit l set where the structure with label l lies in the ray: the independent binary masks.
         names: landmark names, order of the arrays below.
         landmarks: (L, 2) float64 (column, row); NaN where the scene has no such landmark.
         depth_mm: (L,) float64 along the optical axis; NaN likewise.
@@ -38,15 +39,19 @@ class Annotation:
 
 
 def annotate(
-    scene: Scene, view: View, projection: Projection, names: tuple[str, ...] = anatomy.SESSION_LANDMARKS
+    scene: Scene, view: View, projection: Projection, n: int = 0, names: tuple[str, ...] = anatomy.SESSION_LANDMARKS
 ) -> Annotation:
-    """Masks and landmarks of the scene in this view."""
+    """Masks and landmarks of the scene in one view.
+
+    Args:
+        view: view ``n`` of the projection.
+    """
     points = landmark_points(scene, names)
     pixels, depth = view.project(points)
     pixels[~np.isfinite(points).all(axis=-1)] = np.nan
     return Annotation(
-        mask=label_mask(projection),
-        hits=projection.hits,
+        mask=label_mask(projection, n),
+        hits=_on_cpu(projection.hits[n]),
         names=names,
         landmarks=pixels,
         depth_mm=depth,
@@ -68,15 +73,19 @@ def landmark_points(scene: Scene, names: tuple[str, ...]) -> np.ndarray:
     return points
 
 
-def label_mask(projection: Projection) -> np.ndarray:
-    """(R, C) uint8: one label for each pixel, by the priority rule above."""
-    hits = projection.hits
+def label_mask(projection: Projection, n: int = 0) -> np.ndarray:
+    """(R, C) uint8: one label for each pixel of view ``n``, by the priority rule above."""
+    hits = _on_cpu(projection.hits[n])
+    left_depth, right_depth = (
+        _on_cpu(projection.depths_mm[n, projection.depth_labels.index(label)])
+        for label in (anatomy.LEFT_HEMIPELVIS, anatomy.RIGHT_HEMIPELVIS)
+    )
 
     def met(label: int) -> np.ndarray:
         return (hits & (1 << label)) != 0
 
     left, right = met(anatomy.LEFT_HEMIPELVIS), met(anatomy.RIGHT_HEMIPELVIS)
-    nearer_left = left & ~(right & projection.right_hemipelvis_first)
+    nearer_left = left & ~(right & (right_depth < left_depth))
     mask = np.zeros(hits.shape, np.uint8)
     for label, where in (
         (anatomy.UPPER_SACRUM, met(anatomy.UPPER_SACRUM)),
@@ -85,7 +94,18 @@ def label_mask(projection: Projection) -> np.ndarray:
         (anatomy.LEFT_HEMIPELVIS, nearer_left),
         (anatomy.RIGHT_FEMUR, met(anatomy.RIGHT_FEMUR)),
         (anatomy.LEFT_FEMUR, met(anatomy.LEFT_FEMUR)),
-        (anatomy.MANIPULATOR, projection.tool_coverage >= 0.5),
+        (anatomy.MANIPULATOR, _on_cpu(projection.tool_coverage[n]) >= 0.5),
     ):
         mask[where] = label
     return mask
+
+
+def binary_masks(projection: Projection, labels: tuple[int, ...], n: int = 0) -> np.ndarray:
+    """(L, R, C) bool: where each of the labels (1..31) lies in the ray, whatever lies before it."""
+    hits = _on_cpu(projection.hits[n])
+    return np.stack([(hits >> np.uint32(label)) & 1 for label in labels]).astype(bool)
+
+
+def _on_cpu(array: Any) -> np.ndarray:
+    """A numpy array, from the GPU if need be."""
+    return array if isinstance(array, np.ndarray) else array.get()

@@ -16,7 +16,8 @@ from synthex_sim.dataset.reader import open_dataset
 from synthex_sim.dataset.tasks.session import SessionTask
 from synthex_sim.dataset.tasks.task import Task
 from synthex_sim.patient.source import load_patient
-from synthex_sim.xray.simulator import XraySimulator
+from synthex_sim.xray.renderer import RENDERERS
+from synthex_sim.xray.simulator import PROJECTORS, XraySimulator
 from synthex_sim.yaml_file import read_mapping
 
 TASKS = {SessionTask.name: SessionTask}
@@ -47,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--labels", default="", help="label map of that CT")
     parser.add_argument("--label-scheme", default="", help="what its ids mean: a name in CONFIG_FOLDER/labels or a file")
     parser.add_argument("--carm", default="cios_fusion", help="C-arm profile in CONFIG_FOLDER/carm")
+    parser.add_argument("--renderer", default="realistic", choices=tuple(RENDERERS), help="X-ray physics")
+    parser.add_argument("--projector", default="cpu", choices=tuple(PROJECTORS), help="where rays are cast")
     parser.add_argument("--cm", default="notched_27", help="manipulator in CONFIG_FOLDER/cm")
     return parser
 
@@ -56,7 +59,7 @@ def _run(options: argparse.Namespace) -> None:
     carm = CArm.from_yaml(options.config_folder / "carm" / f"{options.carm}.yaml")
     folder = options.out or Path("runs/datasets") / options.task
     progress = _Progress()
-    generate(task, XraySimulator(carm.tube), folder, options.n, options.seed, progress)
+    generate(task, XraySimulator(carm, options.renderer, options.projector), folder, options.n, options.seed, progress)
     progress.close()
     sheet = folder / "contact_sheet.png"
     write_contact_sheet(open_dataset(folder), sheet)

@@ -105,7 +105,7 @@ def _render(
     number = task.patient_of(index, count)
     drawn = task.draw(patients.get(number), number, seed, index)
     radiograph, annotation = simulator.acquire(
-        drawn.scene, drawn.view, drawn.exposure, seed, index, task.landmark_names
+        drawn.scene, drawn.view, drawn.exposure, drawn.physics, seed, index, task.landmark_names
     )
     return Sample(
         image=radiograph.counts,
@@ -117,7 +117,7 @@ def _render(
         world_to_camera=drawn.view.world_to_camera,
         pixel_spacing_mm=drawn.view.pixel_spacing_mm,
         source_to_isocenter_mm=drawn.source_to_isocenter_mm,
-        open_field=radiograph.open_field,
+        open_field=round(radiograph.open_field),
         patient=number,
         index=index,
     )

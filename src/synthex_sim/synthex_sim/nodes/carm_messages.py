@@ -16,6 +16,7 @@ from synthex_sim import anatomy
 from synthex_sim.annotation.annotation import Annotation
 from synthex_sim.carm.carm import CArm, CArmJoints
 from synthex_sim.carm.view import View
+from synthex_sim.xray.physics import Physics
 from synthex_sim.xray.radiograph import Radiograph
 
 OPTICAL_FRAME = "carm_source_optical"
@@ -63,7 +64,8 @@ def camera_info_message(view: View, header: Header) -> CameraInfo:
 
 
 def exposure_message(
-    view: View, carm: CArm, radiograph: Radiograph, header: Header, renderer: str, projector: str, seed: int
+    view: View, carm: CArm, radiograph: Radiograph, header: Header, renderer: str, projector: str, physics: Physics,
+    lag: bool, seed: int,
 ) -> Exposure:
     """Physics and geometry of one image; the caller adds the frame counters and the time it took."""
     return Exposure(
@@ -73,6 +75,13 @@ def exposure_message(
         spectrum=radiograph.spectrum,
         renderer=renderer,
         projector=projector,
+        scatter=physics.scatter,
+        grid=physics.grid and carm.grid is not None,
+        noise=physics.noise,
+        blur=physics.blur,
+        heel_effect=physics.heel_effect,
+        lag=lag,
+        gain=physics.gain,
         seed=seed,
         source_to_detector=float(to_metres(view.source_to_detector_mm)),
         source_to_isocenter=float(to_metres(carm.source_to_isocenter_mm)),
@@ -81,7 +90,9 @@ def exposure_message(
         width=view.shape[1],
         k=view.intrinsics.ravel(),
         world_to_camera=rigid_to_metres(view.world_to_camera).ravel(),
-        open_field=radiograph.open_field,
+        open_field=round(radiograph.open_field),
+        saturation=radiograph.saturation,
+        kev_per_count=radiograph.kev_per_count or 0.0,
     )
 
 

@@ -32,8 +32,9 @@ from synthex_msgs.msg import CmDetection, CmShape, Exposure, LabelInfo, Landmark
 from synthex_msgs.srv import Acquire, SetView
 from visualization_msgs.msg import MarkerArray
 
-from synthex_sim.carm.carm import STANDARD_VIEWS, CArm, CArmJoints
+from synthex_sim.carm.carm import CArm, CArmJoints
 from synthex_sim.carm.positioner import Positioner, orbit_script
+from synthex_sim.carm.standard_views import standard_joints
 from synthex_sim.nodes import carm_messages
 from synthex_sim.nodes.arm_motion import ArmMotion
 from synthex_sim.nodes.image_messages import to_image_msg
@@ -43,7 +44,10 @@ from synthex_sim.operating_room import OperatingRoom
 from synthex_sim.patient.source import load_patient
 from synthex_sim.patient.surface import bone_surfaces
 from synthex_sim.xray import radiograph
-from synthex_sim.xray.simulator import PROJECTORS, RENDERERS, XraySimulator
+from synthex_sim.xray.lag import Lag
+from synthex_sim.xray.physics import GAIN, SCATTER, Physics
+from synthex_sim.xray.renderer import RENDERERS
+from synthex_sim.xray.simulator import PROJECTORS, XraySimulator
 
 TABLE = (
     Parameter("patient", str, "phantom:7", "phantom:SEED, path of a NIfTI CT, or none", read_only=True),
@@ -53,14 +57,21 @@ TABLE = (
     Parameter("label_scheme_folder", str, "", "folder with the shipped label schemes", read_only=True),
     Parameter("device_file", str, REQUIRED, "C-arm profile, one of config/carm/*.yaml", read_only=True),
     Parameter("cm_device_file", str, REQUIRED, "manipulator, one of config/cm/*.yaml", read_only=True),
-    Parameter("renderer", str, "polychromatic", "X-ray physics", choices=tuple(RENDERERS), read_only=True),
+    Parameter("renderer", str, "realistic", "X-ray physics", choices=tuple(RENDERERS), read_only=True),
     Parameter("projector", str, "cpu", "where rays are cast", choices=tuple(PROJECTORS), read_only=True),
-    Parameter("image_size", int, 256, "rows and columns of the images", "px", range=(32, 1536), read_only=True),
+    Parameter("image_size", int, 256, "rows of the images; the columns follow from the detector", "px", range=(32, 4096), read_only=True),
     Parameter("rate_hz", float, 3.0, "frames due per second", "Hz", range=(0.1, 60.0), read_only=True),
     Parameter("seed", int, 1, "seed of the noise", range=(0, 2**53), read_only=True),
     Parameter("kvp", float, 0.0, "tube voltage; 0: the device profile's", "kV", range=(0.0, radiograph.KVP_RANGE[1])),
     Parameter("mas", float, 0.0, "tube current-time product of a frame; 0: the profile's", "mA s", range=(0.0, radiograph.MAX_MAS)),
-    Parameter("noise", bool, True, "whether quanta are counted"),
+    Parameter("scatter", str, "kernel", "scattered radiation: none, by superposed kernels, or by photon transport (a minute "
+              "an image)", choices=SCATTER),
+    Parameter("grid", bool, True, "the device's anti-scatter grid, if it has one"),
+    Parameter("noise", bool, True, "quantum and readout noise"),
+    Parameter("blur", bool, True, "the scintillator's spread of light"),
+    Parameter("heel_effect", bool, False, "the anode's shadow, which devices flat-field away"),
+    Parameter("lag", bool, False, "ghosts of earlier frames"),
+    Parameter("gain", str, "auto", "auto: the open field has 60000 counts; fixed: the device's own", choices=GAIN),
     Parameter("manipulator", bool, True, "whether the manipulator on cm/shape is in the beam"),
     Parameter("manipulator_wait_s", float, 5.0, "no frames without the manipulator for so long after activation: it may "
               "still be starting", "s", range=(0.0, 600.0), read_only=True),
@@ -181,11 +192,11 @@ class CArmNode(LifecycleNode):
         carm = CArm.from_yaml(p["device_file"])
         geometry = load_geometry(p["cm_device_file"])
         patient = load_patient(p["patient"], p["labels"], p["label_scheme"], p["label_scheme_folder"])
-        size = p["image_size"]
         self._room = OperatingRoom(
-            carm, patient, geometry, p["table_height_mm"], p["reference_height_mm"], (size, size)
+            carm, patient, geometry, p["table_height_mm"], p["reference_height_mm"], carm.image_shape(p["image_size"])
         )
-        self._simulator = XraySimulator(carm.tube, p["renderer"], p["projector"])
+        self._simulator = XraySimulator(carm, p["renderer"], p["projector"])
+        self._lag, self._lag_ns = Lag(carm.detector.lag), None
         aim = self._room.aim_point(p["aim_offset_mm"])
         script = orbit_script(
             carm, aim, p["source_to_aim_mm"], p["script_orbital_deg"], p["script_angular_deg"], p["script_period_s"]
@@ -198,7 +209,7 @@ class CArmNode(LifecycleNode):
         shaft = np.eye(4)
         shaft[2, 3] = p["reference_height_mm"]
         scene = self._room.scene(shaft, np.zeros(geometry.joint_count))
-        self._simulator.acquire(scene, self._room.view(script(0.0)), self._exposure(), 0, 0)
+        self._simulator.acquire(scene, self._room.view(script(0.0)), self._exposure(), self._physics())
         where = "an empty room" if patient is None else f"{patient.name}, {' x '.join(map(str, patient.hu.shape))} voxels"
         self.get_logger().info(f"{carm.name} over {where}; research and simulation only, not a medical device")
 
@@ -250,27 +261,29 @@ class CArmNode(LifecycleNode):
                 return
             self.get_logger().warning("images show no manipulator: nobody publishes cm/shape", once=True)
         # asked twice: between the scene's sampling and the offer somebody may have asked for an image, which goes first
-        if not (self._worker.is_idle and self._worker.offer_if_idle(self._frame(self._exposure()))):
+        if not (self._worker.is_idle and self._worker.offer_if_idle(self._frame(self._exposure(), fluoroscopy=True))):
             self._skipped += 1
 
-    def _frame(self, settings: radiograph.Exposure) -> Callable[[], _Frame]:
-        """Samples the scene's state now; the job that comes back renders and publishes it."""
+    def _frame(self, settings: radiograph.Exposure, fluoroscopy: bool = False) -> Callable[[], _Frame]:
+        """Samples the scene's state now; the job that comes back renders and publishes it. Single shots have no lag."""
         started = time.perf_counter()
         now_ns = self.get_clock().now().nanoseconds
         joints = self._arm.joints(self._seconds(now_ns))
         shape = self._shape if self._settings["manipulator"] else None
-        return lambda: self._expose(now_ns, joints, shape, settings, started)
+        return lambda: self._expose(now_ns, joints, shape, settings, fluoroscopy and self._settings["lag"], started)
 
-    def _expose(self, now_ns: int, joints: CArmJoints, shape: Any, settings: radiograph.Exposure,
+    def _expose(self, now_ns: int, joints: CArmJoints, shape: Any, settings: radiograph.Exposure, lag: bool,
                 started: float) -> _Frame:
         view = self._room.view(joints)
         scene = self._room.scene(*(shape or (None, None)))
         number = self._published + 1
         seed = self._settings["seed"]
-        image, annotation = self._simulator.acquire(scene, view, settings, seed, number)
+        physics = self._physics()
+        memory = {"lag": self._lag, "interval_s": self._since_last_frame_s(now_ns)} if lag else {}
+        image, annotation = self._simulator.acquire(scene, view, settings, physics, seed, number, **memory)
         header = Header(stamp=stamp_message(now_ns), frame_id=carm_messages.OPTICAL_FRAME)
         exposure = carm_messages.exposure_message(view, self._room.carm, image, header, self._settings["renderer"],
-                                                  self._settings["projector"], seed)
+                                                  self._settings["projector"], physics, lag, seed)
         exposure.frame_counter = self._published = number
         exposure.frames_skipped = self._skipped
         exposure.render_seconds = time.perf_counter() - started
@@ -287,10 +300,18 @@ class CArmNode(LifecycleNode):
         self._image.publish(message)
         return message, info, exposure
 
+    def _since_last_frame_s(self, now_ns: int) -> float:
+        """Seconds since the frame before that had lag; a clock that went back counts as an hour, after which none is left."""
+        before, self._lag_ns = self._lag_ns, now_ns
+        return (now_ns - before) * 1e-9 if before is not None and now_ns > before else 3600.0
+
     def _exposure(self, kvp: float = 0.0, mas: float = 0.0) -> radiograph.Exposure:
         p = self._settings
         carm = self._room.carm
-        return radiograph.Exposure(kvp or p["kvp"] or carm.tube.kvp, mas or p["mas"] or carm.mas, p["noise"])
+        return radiograph.Exposure(kvp or p["kvp"] or carm.tube.kvp, mas or p["mas"] or carm.mas)
+
+    def _physics(self) -> Physics:
+        return Physics(**{name: self._settings[name] for name in ("scatter", "grid", "noise", "blur", "heel_effect", "gain")})
 
     def _publish_pose(self, joints: CArmJoints, stamp: Any) -> None:
         carm = self._room.carm
@@ -373,9 +394,7 @@ class CArmNode(LifecycleNode):
             return carm_messages.joints_from_message(joints, present)
         if joints.name:
             raise ValueError(f"give a view or joints, not both; got '{name}' and {', '.join(joints.name)}")
-        if name not in STANDARD_VIEWS:
-            raise ValueError(f"unknown view '{name}'; known: {', '.join(STANDARD_VIEWS)}")
-        return self._room.carm.aim(self._aim, self._settings["source_to_aim_mm"], *STANDARD_VIEWS[name])
+        return standard_joints(self._room.carm, name, self._aim, self._settings["source_to_aim_mm"])
 
     def _on_sweep(self, goal: Any) -> Sweep.Result:
         result, before = Sweep.Result(), self._published

@@ -1,15 +1,20 @@
-"""Radiograph: the picture a detector gives, with what is needed to get back from counts to transmission."""
+"""Radiograph: the picture a detector gives, with what is needed to get back from counts to transmission and energy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from synthex_sim.xray.collimation import Collimator
 
 #: Tube voltages of diagnostic radiology, kV.
 KVP_RANGE = (30.0, 150.0)
 #: Largest tube current-time product of one frame, mA s.
 MAX_MAS = 1000.0
+#: Counts of an unattenuated pixel with automatic gain; the head room to 65535 keeps its noise from being clipped.
+OPEN_FIELD_COUNTS = 60000
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +24,7 @@ class Exposure:
     Attributes:
         kvp: tube peak voltage, kV.
         mas: tube current-time product, mA s.
-        noise: whether the detector counts single quanta.
+        collimator: blades or iris in the beam; None: the whole detector is in the field.
 
     Raises:
         ValueError: a setting that no diagnostic generator has.
@@ -27,7 +32,7 @@ class Exposure:
 
     kvp: float
     mas: float
-    noise: bool = True
+    collimator: Collimator | None = None
 
     def __post_init__(self) -> None:
         low, high = KVP_RANGE
@@ -42,19 +47,70 @@ class Radiograph:
     """One image.
 
     Attributes:
-        counts: (R, C) uint16, detected energy, bone dark. Transmission (energy detected / energy detected with nothing
-            in the beam) = counts / open_field, up to 65535 / open_field, where the detector saturates.
-        open_field: counts of an unattenuated pixel.
+        counts: (R, C) uint16, detected energy, bone dark. Where the detector is not saturated, transmission (energy
+            detected / energy detected with nothing in the beam) = counts / open_field.
+        open_field: counts of an unattenuated pixel; above 65535 where such a pixel saturates.
+        kev_per_count: energy absorbed in the pixel for one count, keV; None: the renderer knows no energy.
+        saturation: counts at and above which a pixel says only that it is saturated.
         exposure: its settings.
         spectrum: description of the tube spectrum.
     """
 
     counts: np.ndarray
-    open_field: int
+    open_field: float
+    kev_per_count: float | None
+    saturation: int
     exposure: Exposure
     spectrum: str
 
     @property
     def transmission(self) -> np.ndarray:
-        """(R, C) float64, 0..1."""
+        """(R, C) float64, 0..1 and a little above by noise and scatter."""
         return self.counts / self.open_field
+
+    @property
+    def energy_kev(self) -> np.ndarray:
+        """(R, C) float64, energy absorbed in each pixel, keV.
+
+        Raises:
+            ValueError: the renderer knows no energy.
+        """
+        if self.kev_per_count is None:
+            raise ValueError(f"an image with {self.spectrum} has no absorbed energy; use its transmission")
+        return self.counts * self.kev_per_count
+
+
+@dataclass(frozen=True, eq=False)
+class Radiographs:
+    """A batch of V images of one exposure setting.
+
+    Attributes:
+        counts: (V, R, C) uint16, numpy's or, from a GPU, cupy's.
+        open_field: (V,) float64.
+        kev_per_count: (V,) float64, or None.
+        saturation: counts at which a pixel saturates.
+        exposure: settings of all of them.
+        spectrum: description of the tube spectrum.
+    """
+
+    counts: Any
+    open_field: np.ndarray
+    exposure: Exposure
+    spectrum: str
+    kev_per_count: np.ndarray | None = None
+    saturation: int = 65535
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, n: int) -> Radiograph:
+        """Image n, on the CPU."""
+        counts = self.counts[n]
+        return Radiograph(
+            counts=counts if isinstance(counts, np.ndarray) else counts.get(),
+            open_field=float(self.open_field[n]),
+            kev_per_count=None if self.kev_per_count is None else float(self.kev_per_count[n]),
+            saturation=self.saturation,
+            exposure=self.exposure,
+            spectrum=self.spectrum,
+        )

@@ -1,53 +1,97 @@
-"""XraySimulator: scene, view and exposure in; radiograph and annotation out, both from the same rays."""
+"""XraySimulator: scene, views and exposure in; radiographs and annotations out, both from the same rays."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from synthex_sim import anatomy
 from synthex_sim.annotation.annotation import Annotation, annotate
-from synthex_sim.carm.carm import TubeSettings
+from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.view import View
-from synthex_sim.xray.polychromatic import PolychromaticRenderer
+from synthex_sim.xray.cuda.projector import CudaProjector
+from synthex_sim.xray.lag import Lag
+from synthex_sim.xray.physics import Physics
+from synthex_sim.xray.projection import Projection
 from synthex_sim.xray.projector_cpu import CpuProjector
-from synthex_sim.xray.radiograph import Exposure, Radiograph
+from synthex_sim.xray.radiograph import Exposure, Radiograph, Radiographs
+from synthex_sim.xray.renderer import RENDERERS
 from synthex_sim.xray.scene import Scene
 
-RENDERERS = {PolychromaticRenderer.name: PolychromaticRenderer}
-PROJECTORS = {CpuProjector.name: CpuProjector}
+PROJECTORS = {CpuProjector.name: CpuProjector, CudaProjector.name: CudaProjector}
 
 
 class XraySimulator:
     """A projector and a renderer put together."""
 
-    def __init__(self, tube: TubeSettings, renderer: str = "polychromatic", projector: str = "cpu") -> None:
+    def __init__(self, carm: CArm, renderer: str = "realistic", projector: str = "cpu") -> None:
         """Chooses both by name.
+
+        Args:
+            carm: gives the tube and the detector.
 
         Raises:
             ValueError: an unknown name; the message lists the known ones.
+            RuntimeError: what it takes is missing: a GPU, CuPy, DeepDRR; the message says what and how to get it.
         """
         for kind, name, known in (("renderer", renderer, RENDERERS), ("projector", projector, PROJECTORS)):
             if name not in known:
                 raise ValueError(f"unknown {kind} '{name}'; known: {', '.join(sorted(known))}")
         self.projector = PROJECTORS[projector]()
-        self.renderer = RENDERERS[renderer](tube)
+        self.renderer = RENDERERS[renderer](carm, self.projector.processor)
+
+    def render(
+        self,
+        scene: Scene,
+        views: Sequence[View],
+        exposure: Exposure,
+        physics: Physics | None = None,
+        seed: int = 0,
+        samples: Sequence[int] | None = None,
+        labels: bool = True,
+        lag: Lag | None = None,
+        interval_s: float = 1.0,
+    ) -> tuple[Radiographs, Projection]:
+        """One exposure of a scene in each of V views of one detector shape.
+
+        Args:
+            physics: what the images show; None: everything but heel effect and lag.
+            seed, samples: addresses of the noise; the same pair gives the same pixels, whatever the batch. Default
+                samples: 0, 1, ...
+            labels: whether the projection is to hold labels.
+            lag, interval_s: what the panel remembers of earlier frames, and the time since the last one, for fluoroscopy;
+                None: single shots.
+
+        Returns:
+            The images, and the projection that annotations are made from (``annotate``). Their arrays stay where the
+            projector works, on the GPU for ``cuda``.
+
+        Raises:
+            ValueError: no views or of different shapes, as many samples as views were not given, the source lies inside
+                the patient, a volume is all air, or an exposure setting is out of range.
+        """
+        samples = range(len(views)) if samples is None else samples
+        if len(samples) != len(views):
+            raise ValueError(f"{len(views)} views need as many samples, got {len(samples)}")
+        projection = self.projector.project(scene, views, self.renderer.decomposition, labels)
+        images = self.renderer.expose(
+            projection, scene, views, exposure, Physics() if physics is None else physics, seed, samples, lag, interval_s
+        )
+        return images, projection
 
     def acquire(
         self,
         scene: Scene,
         view: View,
         exposure: Exposure,
-        seed: int,
-        sample: int,
+        physics: Physics | None = None,
+        seed: int = 0,
+        sample: int = 0,
         landmark_names: tuple[str, ...] = anatomy.SESSION_LANDMARKS,
+        lag: Lag | None = None,
+        interval_s: float = 1.0,
     ) -> tuple[Radiograph, Annotation]:
-        """One exposure and its labels.
-
-        Args:
-            seed, sample: address of the noise; the same pair gives the same pixels.
-
-        Raises:
-            ValueError: the source lies inside the patient, or an exposure setting is out of range.
-        """
-        projection = self.projector.project(scene, view)
-        materials = tuple(tool.material for tool in scene.tools)
-        radiograph = self.renderer.expose(projection, view, exposure, materials, seed, sample)
-        return radiograph, annotate(scene, view, projection, landmark_names)
+        """One exposure and its labels, on the CPU; arguments and errors as for ``render``."""
+        images, projection = self.render(
+            scene, (view,), exposure, physics, seed, (sample,), lag=lag, interval_s=interval_s
+        )
+        return images[0], annotate(scene, view, projection, 0, landmark_names)

@@ -23,6 +23,7 @@ from synthex_sim.patient.phantom import make_phantom
 from synthex_sim.patient.truncation import truncated
 from synthex_sim.random_streams import Purpose, stream
 from synthex_sim.xray.manipulator import manipulator
+from synthex_sim.xray.physics import Physics
 from synthex_sim.xray.radiograph import Exposure
 from synthex_sim.xray.scene import Scene, Tool
 
@@ -61,6 +62,7 @@ class SessionTask:
             self._view = config["view"]
             self._tool = config["manipulator"]
             self._exposure = config["exposure"]
+            self._physics = config["physics"]
             first = int(self._patients["phantom_seed_first"])
             self._train, valid = int(self._patients["train"]), int(self._patients["valid"])
             self._empty, self._no_patient = float(config["empty_probability"]), float(config["no_patient_probability"])
@@ -68,7 +70,7 @@ class SessionTask:
             raise ValueError(f"the session task's configuration misses the key {error}") from error
         if self._train < 1 or valid < 1:
             raise ValueError("the session task needs at least one patient each for train and valid")
-        self.image_shape = (size, size)
+        self.image_shape = carm.image_shape(size)
         self._seeds = tuple(range(first, first + self._train + valid))
         self.patient_names = tuple(f"phantom:{seed}" for seed in self._seeds)
         if patient is not None:
@@ -109,6 +111,7 @@ class SessionTask:
             scene=Scene(shown, np.eye(4), tools),
             view=view,
             exposure=self._draw_exposure(stream(seed, index, Purpose.EXPOSURE)),
+            physics=self._draw_physics(stream(seed, index, Purpose.PHYSICS)),
             patient=number,
             source_to_isocenter_mm=distance,
         )
@@ -168,6 +171,13 @@ class SessionTask:
         return Exposure(
             kvp=float(np.rint(rng.uniform(*self._exposure["kvp"]))),
             mas=float(np.exp(rng.uniform(math.log(low), math.log(high)))),
+        )
+
+    def _draw_physics(self, rng: np.random.Generator) -> Physics:
+        grid, scatter = rng.random(2)
+        return Physics(
+            scatter="kernel" if scatter < self._physics["scatter_probability"] else "none",
+            grid=bool(grid < self._physics["grid_probability"]),
         )
 
 

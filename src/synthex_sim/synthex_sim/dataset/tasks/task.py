@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
+from synthex_sim.xray.physics import Physics
 from synthex_sim.xray.radiograph import Exposure
 from synthex_sim.xray.scene import Scene
 
@@ -19,6 +20,7 @@ class DrawnScene:
         scene, view, exposure: what to render; the world is the patient's LPS frame.
         patient: index of the patient in the task's list.
         source_to_isocenter_mm: from the source to the patient's reference point.
+        physics: what the image shows.
     """
 
     scene: Scene
@@ -26,6 +28,7 @@ class DrawnScene:
     exposure: Exposure
     patient: int
     source_to_isocenter_mm: float
+    physics: Physics = Physics()
 
 
 class Task(Protocol):

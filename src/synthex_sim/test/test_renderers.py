@@ -1,0 +1,206 @@
+"""What the renderers make of projections: transmission, noise, units, batches, switches."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sim_worlds import AIM, on_table, paint_ball, water_box
+
+from synthex_sim.carm.detector_settings import DetectorSettings
+from synthex_sim.carm.view import View
+from synthex_sim.xray.beer_lambert import attenuate
+from synthex_sim.xray.collimation import Rectangle
+from synthex_sim.xray.lag import Lag
+from synthex_sim.xray.line_integral_renderer import HEURISTIC_QUANTA, WATER_CM2_PER_G
+from synthex_sim.xray.materials import BONE, SOFT_TISSUE
+from synthex_sim.xray.physics import Physics
+from synthex_sim.xray.processor import CpuProcessor
+from synthex_sim.xray.projection import Projection
+from synthex_sim.xray.radiograph import OPEN_FIELD_COUNTS, Exposure
+from synthex_sim.xray.renderer import RENDERERS
+from synthex_sim.xray.scene import Scene
+from synthex_sim.xray.simulator import XraySimulator
+
+K = np.array([[-1000.0, 0, 31.5], [0, 1000.0, 31.5], [0, 0, 1.0]])
+VIEW = View.from_krt(K, np.eye(3), (0, 0, 900.0), (64, 64), 1.0)
+EXPOSURE = Exposure(90, 0.5)
+EMPTY = Scene(None)
+#: DeepDRR's spectrum and its own numbers for slabs (soft tissue 1.03, bone 1.6 g/cm^3): keV detected, share of photons.
+SPECTRUM = Path(__file__).parent / "data" / "mcgpu_90kv_4.0mm_al.csv"
+GOLDEN = {(0, 0): (49.2449, 1.0), (10, 0): (4.795579, 8.493704e-2), (20, 0): (0.5458339, 9.028348e-3),
+          (30, 0): (0.06662076, 1.053131e-3), (20, 2): (0.1996558, 3.104067e-3), (20, 5): (0.05050356, 7.435373e-4)}
+
+
+def slab(renderer, areas, shape=(64, 64)):
+    """A projection with the same area densities everywhere."""
+    planes = np.broadcast_to(np.float32(areas)[:, None, None], (len(areas), *shape)).copy()[None]
+    nothing = np.zeros((1, *shape), np.float32)
+    return Projection(renderer.decomposition.materials, planes, nothing.astype(np.uint32), nothing[:, None], (), nothing)
+
+
+def expose(carm, name, areas, physics, exposure=EXPOSURE, view=VIEW, seed=0, sample=0, **more):
+    renderer = RENDERERS[name](carm, CpuProcessor())
+    projection = slab(renderer, areas, view.shape)
+    return renderer.expose(projection, EMPTY, [view], exposure, physics, seed, [sample], **more)[0]
+
+
+def ideal(carm):
+    """The device with a detector that absorbs and keeps everything."""
+    return replace(carm, detector=DetectorSettings.ideal(carm.pixel_spacing_mm))
+
+
+@pytest.mark.parametrize("slab_cm", GOLDEN)
+def test_beer_lambert_gives_deepdrrs_golden_numbers_when_fed_its_spectrum(slab_cm):
+    """With attenuation read off NIST's grid of energies as DeepDRR does, to 0.1 %; at every energy of its own, to 3.1 %."""
+    energies, photons = np.loadtxt(SPECTRUM, delimiter=",").T
+    weights = photons / photons.sum()
+    areas = np.array([1.03, 1.6], np.float32).reshape(1, 2, 1, 1) * np.array(slab_cm, np.float32).reshape(1, 2, 1, 1)
+    grid = np.array([10.0, 15, 20, 30, 40, 50, 60, 80, 100])
+    for tolerance, coefficients in (
+        (0.001, [np.exp(np.interp(np.log(energies), np.log(grid), np.log(m.mass_attenuation(grid)))) for m in (SOFT_TISSUE, BONE)]),
+        (0.031, [m.mass_attenuation(energies) for m in (SOFT_TISSUE, BONE)]),
+    ):
+        signal, second = attenuate(areas, np.array(coefficients), energies, weights)
+        assert signal[0, 0, 0] == pytest.approx(GOLDEN[slab_cm][0], rel=tolerance)
+        # the same number of photons at one energy would have E^2: the second moment over the first lies between the ends
+        assert energies[0] < second[0, 0, 0] / signal[0, 0, 0] < energies[-1]
+
+
+def test_attenuation_is_that_of_the_sum_over_energies():
+    rng = np.random.default_rng(0)
+    areas = rng.uniform(0, 30, (2, 5, 7, 9)).astype(np.float32)
+    areas[:, 2] = 0.0
+    energies, weights, coefficients = np.linspace(12, 118, 54), rng.random(54), rng.uniform(0.1, 3, (5, 54))
+    expected = np.einsum("e,verc->vrc", weights * energies, np.exp(-np.einsum("vmrc,me->verc", areas.astype(float), coefficients)))
+    signal, _ = attenuate(areas, coefficients, energies, weights)
+    assert signal == pytest.approx(expected, rel=2e-5, abs=1e-30)
+
+
+def test_the_realistic_renderer_of_an_ideal_detector_stays_within_six_percent_of_deepdrr_in_spekpys_spectrum(carm):
+    for (soft, bone), (golden, _) in GOLDEN.items():
+        image = expose(ideal(carm), "realistic", [1.03 * soft, 1.6 * bone], Physics.ideal())
+        if golden / 49.2449 > 0.001:
+            assert image.transmission[5, 5] == pytest.approx(golden / 49.2449, rel=0.06)
+
+
+def test_naive_and_heuristic_are_one_exponential(carm):
+    for name in ("naive", "heuristic"):
+        image = expose(carm, name, [10.0], Physics.ideal())
+        assert image.transmission == pytest.approx(np.exp(-10 * WATER_CM2_PER_G), abs=1 / OPEN_FIELD_COUNTS)
+        with pytest.raises(ValueError, match="no absorbed energy"):
+            _ = image.energy_kev
+
+
+def test_the_heuristic_threshold_removes_fat_and_the_naive_one_does_not():
+    """-130 HU is nothing to the one and 0.87 g/cm^3 of water to the other; 0 HU is 0.13 and 1."""
+    naive, heuristic = (RENDERERS[name](None, CpuProcessor()).decomposition.table(False)[0] for name in ("naive", "heuristic"))
+    assert naive[[32768 - 130, 32768]] == pytest.approx([0.87, 1.0]) and heuristic[[32768 - 130, 32768]] == pytest.approx([0, 0.13])
+
+
+def test_heuristic_noise_is_poisson_and_naive_images_have_none(carm):
+    noisy = expose(carm, "heuristic", [5.0], Physics(), view=VIEW.resized((256, 256))).transmission
+    mean = np.exp(-5 * WATER_CM2_PER_G)
+    assert noisy.var() == pytest.approx(mean / HEURISTIC_QUANTA, rel=0.03) and noisy.mean() == pytest.approx(mean, rel=0.002)
+    assert np.ptp(expose(carm, "naive", [5.0], Physics()).counts) == 0
+
+
+def test_an_open_field_has_the_stated_counts_and_the_way_back_gives_its_energy(carm):
+    image = expose(carm, "realistic", [0.0, 0.0], replace(Physics.ideal(), gain="auto"))
+    assert (image.counts == OPEN_FIELD_COUNTS).all() and image.transmission == pytest.approx(1.0)
+    twice = expose(carm, "realistic", [0.0, 0.0], Physics.ideal(), Exposure(90, 1.0))
+    assert twice.energy_kev.mean() == pytest.approx(2 * image.energy_kev.mean(), rel=1e-4)
+
+
+def test_noise_variance_is_proportional_to_the_signal(carm):
+    """Variance of absorbed energy over its mean is the same at a tenth and at ten times the exposure."""
+    view = VIEW.resized((256, 256))
+    physics = Physics(scatter="none", blur=False)
+    ratios = []
+    for mas in (0.05, 0.5, 5.0):
+        energy = expose(ideal(carm), "realistic", [10.3, 0.0], physics, Exposure(90, mas), view).energy_kev
+        ratios.append(energy.var() / energy.mean())
+    assert max(ratios) / min(ratios) == pytest.approx(1.0, abs=0.03)
+
+
+def test_noise_depends_on_seed_and_sample_and_not_on_the_batch(carm):
+    patient = paint_ball(water_box(30, 4.0), (10, 0, 0), 20.0, 900, 1)
+    scene = Scene(patient, on_table(patient))
+    views = [carm.view(carm.aim(AIM, 700.0, a, 0.0)).resized((64, 64)) for a in (0.0, 10.0, 20.0)]
+    simulator = XraySimulator(carm)
+    batch, _ = simulator.render(scene, views, EXPOSURE, seed=3, samples=(7, 8, 9))
+    again, _ = XraySimulator(carm).render(scene, views, EXPOSURE, seed=3, samples=(7, 8, 9))
+    assert (batch.counts == again.counts).all()
+    for n, sample in enumerate((7, 8, 9)):
+        single, _ = simulator.acquire(scene, views[n], EXPOSURE, seed=3, sample=sample)
+        assert (single.counts == batch.counts[n]).all()
+    other, _ = simulator.acquire(scene, views[0], EXPOSURE, seed=3, sample=8)
+    assert (other.counts != batch.counts[0]).any()
+
+
+def test_scatter_adds_signal_where_the_primary_is_weak_and_can_be_left_out(carm):
+    patient = water_box(40, 5.0)
+    scene = Scene(patient, on_table(patient))
+    view = carm.view(carm.aim(AIM, 700.0, 0.0, 0.0)).resized((64, 64))
+    simulator = XraySimulator(carm)
+    images = {name: simulator.acquire(scene, view, EXPOSURE, Physics(name, False, False, False))[0].transmission for name in ("none", "kernel")}
+    ratio = images["kernel"][20:44, 20:44] / images["none"][20:44, 20:44] - 1
+    assert 0.5 < ratio.mean() < 4.0  # 20 cm of water, the whole detector, an air gap of 22 cm
+
+
+def test_the_grid_keeps_the_stated_shares_of_primary_and_scatter(carm):
+    """Open field and transmission are counted behind the grid: scatter over primary falls by 0.21 / 0.706."""
+    patient = water_box(40, 5.0)
+    scene = Scene(patient, on_table(patient))
+    view = carm.view(carm.aim(AIM, 700.0, 0.0, 0.0)).resized((64, 64))
+    simulator = XraySimulator(carm)
+
+    def transmission(scatter, grid):
+        return simulator.acquire(scene, view, EXPOSURE, Physics(scatter, grid, False, False))[0].transmission[20:44, 20:44]
+
+    primary = transmission("none", False)
+    assert transmission("none", True) == pytest.approx(primary, rel=1e-3)
+    ratio = (transmission("kernel", True) - primary) / (transmission("kernel", False) - primary)
+    assert ratio == pytest.approx(carm.grid.scatter_transmission / carm.grid.primary_transmission, rel=0.03)
+
+
+def test_a_collimator_darkens_what_lies_outside_and_less_scatter_comes_from_it(carm):
+    patient = water_box(40, 5.0)
+    scene = Scene(patient, on_table(patient))
+    view = carm.view(carm.aim(AIM, 700.0, 0.0, 0.0)).resized((64, 64))
+    simulator, physics = XraySimulator(carm), Physics("kernel", False, False, False)
+    whole = simulator.acquire(scene, view, EXPOSURE, physics)[0].transmission
+    narrow = simulator.acquire(scene, view, replace(EXPOSURE, collimator=Rectangle(-40, 40, -40, 40)), physics)[0].transmission
+    assert (narrow[:16] < 0.7 * whole[:16]).all()
+    assert (narrow[30:34, 30:34] < whole[30:34, 30:34]).all()
+
+
+def test_lag_leaves_a_ghost_of_the_frame_before_and_single_shots_have_none(carm):
+    simulator = XraySimulator(carm)
+    lag = Lag(carm.detector.lag)
+    patient = water_box(40, 5.0)
+    view = carm.view(carm.aim(AIM, 700.0, 0.0, 0.0)).resized((64, 64))
+    physics = Physics.ideal()
+    dark = Scene(patient, on_table(patient))
+    single, _ = simulator.acquire(dark, view, EXPOSURE, physics)
+    for _ in range(20):
+        simulator.acquire(EMPTY, view, EXPOSURE, physics, lag=lag, interval_s=0.3)
+    after_light, _ = simulator.acquire(dark, view, EXPOSURE, physics, lag=lag, interval_s=0.3)
+    centre = (slice(28, 36),) * 2
+    assert after_light.counts[centre].mean() > 1.02 * single.counts[centre].mean()
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda carm: XraySimulator(carm, "photographic"), "unknown renderer 'photographic'; known: deepdrr, heuristic"),
+    (lambda carm: XraySimulator(carm, projector="abacus"), "unknown projector 'abacus'"),
+    (lambda carm: Physics(scatter="lots"), "unknown scatter 'lots'; known: none, kernel"),
+    (lambda carm: Physics(gain="loud"), "unknown gain 'loud'"),
+    (lambda carm: Physics(monte_carlo_photons=0), "at least one photon"),
+    (lambda carm: Exposure(200, 1), "30..150 kV"),
+    (lambda carm: Exposure(90, float("nan")), "0..1000 mA s"),
+    (lambda carm: XraySimulator(carm).render(EMPTY, [VIEW], EXPOSURE, samples=(1, 2)), "1 views need as many samples"),
+    (lambda carm: XraySimulator(carm).render(EMPTY, [VIEW, replace(VIEW, pixel_spacing_mm=2.0)], EXPOSURE), "must share pixel size"),
+], ids=lambda value: "" if callable(value) else str(value)[:20])
+def test_bad_settings_are_refused_with_a_reason(carm, make, message):
+    with pytest.raises(ValueError, match=message):
+        make(carm)
