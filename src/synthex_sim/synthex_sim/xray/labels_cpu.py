@@ -18,7 +18,7 @@ _NEVER = 1 << 30
 _I, _U, _F = np.int32, np.uint32, np.float32
 
 
-@njit(fastmath=True, nogil=True, inline="never")
+@njit(fastmath=True, nogil=True, forceinline=True)
 def _along_ray(cells, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c, label_a, label_b):
     """Over ``count`` planes: bits of the labels met, first plane (counted from 0) with label_a and with label_b."""
     seen = _U(0)

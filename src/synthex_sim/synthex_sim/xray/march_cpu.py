@@ -8,6 +8,8 @@ What makes it fast (docs/benchmarks/render.md):
 - the loop along one ray is free of stores and of 64-bit indices, so LLVM turns it into vector gathers, eight planes at
   a time on AVX2 and AVX-512;
 - one 32-bit word gives two of the four neighbours with their materials (``packed_volume``);
+- that loop is inlined: as a function of its own numba would run one translation of it when it has just been compiled and
+  another, which rounds otherwise, when it comes from the cache;
 - rays go in square tiles and tiles in slabs of planes, so that what a tile needs stays in the first-level cache.
 """
 
@@ -47,22 +49,23 @@ def _make_along_ray(material_bits: int, paired: bool):
     def of_material(density, code, material):
         return density if (code & materials) == material else _F(0.0)
 
-    @njit(fastmath=True, nogil=True, inline="never")
+    @njit(fastmath=True, nogil=True, forceinline=True)
     def along_ray(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c):
         """Sums of the interpolated density codes of all, of the second, third and fourth material over ``count`` planes."""
         total = _F(0.0)
         second = _F(0.0)
         third = _F(0.0)
         fourth = _F(0.0)
-        for plane in range(_I(count)):
-            n = _F(plane)
-            b = b0 + n * slope_b
-            c = c0 + n * slope_c
+        b, c, row = b0, c0, _I(start)
+        for _ in range(_I(count)):
             ib = _I(b)
             ic = _I(c)
             wb = b - _F(ib)
             wc = c - _F(ic)
-            at = mul_add(_I(plane), _I(stride_a), mul_add(ib, _I(stride_b), mul_add(ic, _I(stride_c), _I(start))))
+            at = mul_add(ib, _I(stride_b), mul_add(ic, _I(stride_c), row))
+            b += slope_b
+            c += slope_c
+            row = mul_add(_I(1), row, _I(stride_a))
             next_b = mul_add(_I(1), at, _I(stride_b))
             if paired:
                 near = take(pairs, at)
@@ -103,7 +106,7 @@ _paired_1, _unpaired_1 = _make_along_ray(1, paired=True), _make_along_ray(1, pai
 _paired_2, _unpaired_2 = _make_along_ray(2, paired=True), _make_along_ray(2, paired=False)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, forceinline=True)
 def _along_ray(bits, paired, pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c):
     """The loop for a number of material bits, with or without pairs."""
     if bits == 0:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from synthex_sim.carm.view import View
 from synthex_sim.xray.monte_carlo.material_grid import MaterialGrid
-from synthex_sim.xray.monte_carlo.simulation import make_problem, photon_transport
+from synthex_sim.xray.monte_carlo.simulation import Problem, Tally, make_problem, photon_transport
 from synthex_sim.xray.scatter import ScatterImage
 from synthex_sim.xray.spectrum import Spectrum
 
@@ -29,6 +31,7 @@ def monte_carlo_scatter(
     photons_per_pixel: float = 1.0,
     field: tuple[float, float, float, float] | None = None,
     smoothing_mm: float = SMOOTHING_MM,
+    transport: Callable[[Problem, int, int], Tally] = photon_transport,
 ) -> ScatterImage:
     """Scatter in one view by Monte Carlo, counted in coarse pixels, smoothed, and interpolated to the view's pixels.
 
@@ -41,6 +44,7 @@ def monte_carlo_scatter(
             unit of a primary image made with as many.
         field: collimated field, see ``make_problem``.
         smoothing_mm: 0 for the counts as they are.
+        transport: ``photon_transport``, or ``photon_transport_cuda`` to do it on the GPU.
 
     Returns:
         energy and energy ratio of the one view, (1, R, C).
@@ -53,7 +57,7 @@ def monte_carlo_scatter(
     problem = make_problem(
         grid, view, spectrum.energies_kev, spectrum.weights, absorbed_fraction, pixels=coarse, field=field
     )
-    tally = photon_transport(problem, photons, seed)
+    tally = transport(problem, photons, seed)
     edges = problem.field
     field_pixels = (edges[2] - edges[0]) * (edges[3] - edges[1])
     # photons are spread over the field; what one coarse pixel got is shared by the pixels within it

@@ -1,7 +1,7 @@
 """One Monte Carlo run: a material grid, a view and a spectrum in; tallies out.
 
-``Tally`` keeps what was counted, per photon emitted into the field; ``photon_transport`` makes it on the CPU or, where
-CuPy and a GPU are at hand, on the GPU.
+``Tally`` keeps what was counted, per photon emitted into the field; ``photon_transport`` makes it on the CPU,
+``transport_cuda.photon_transport_cuda`` on a GPU.
 """
 
 from __future__ import annotations

@@ -378,8 +378,8 @@ __device__ void history(Random& r, const World& w) {
 extern "C" __global__ void transport(
     word64* images, word64* scalars, const real* attenuation, const real* incoherent, const real* incoherent_norm,
     const real* cumulative, const real* majorant, const unsigned char* material, const real* density,
-    const real* shares, const real* lines, const real* absorbed, const Geometry* geometry, const Sizes* sizes, word64 seed, word64 first,
-    word64 count
+    const real* shares, const real* lines, const real* absorbed, const Geometry* geometry, const Sizes* sizes,
+    word64 seed, word64 first, word64 count
 ) {
     World w;
     w.images = images;

@@ -272,7 +272,8 @@ def _force_rayleigh(
 @njit(nogil=True, cache=True)
 def _history(
     state, image, scalars, tables, majorant, volume, spectrum, source, pixel_to_direction, field, camera, pinhole,
-    extent, pixels, absorbed, plane_mm2, isotropic, forced, position, direction, ahead, sight, total, total_ahead, ending,
+    extent, pixels, absorbed, plane_mm2, isotropic, forced, position, direction, ahead, sight, total, total_ahead,
+    ending,
 ):
     """Follows one photon from the source to its end."""
     attenuation, incoherent, incoherent_norm, cumulative = tables
