@@ -18,7 +18,8 @@ from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
 from synthex_sim.xray.decomposition import TissueThresholds, WaterEquivalent
 from synthex_sim.xray.manipulator import manipulator
-from synthex_sim.xray.materials import NITINOL, STAINLESS_STEEL, material
+from synthex_sim.xray.materials import BONE, NITINOL, SOFT_TISSUE, STAINLESS_STEEL, material
+from synthex_sim.xray.materials import WATER as WATER_ITSELF
 from synthex_sim.xray.packed_volume import pack
 from synthex_sim.xray.projector_cpu import CpuProjector
 from synthex_sim.xray.scene import Overlay, Scene, Tool
@@ -308,17 +309,27 @@ def test_hounsfield_units_become_the_stated_densities():
     for hu, expected, material_ in ((-799, 0.2078, 0), (0, 1.03, 0), (350, 1.23601, 0), (351, 1.2366, 1), (1000, 1.6186, 1),
                                     (3000, 2.7958, 1), (-800, 0.0, -1), (-1000, 0.0, -1)):
         assert density[hu + 32768] == pytest.approx(expected, abs=1e-4) and kind[hu + 32768] == material_
-    assert TISSUE.table(in_bone=True)[1][200 + 32768] == 1 and TISSUE.table(in_bone=True)[1][100 + 32768] == 0
+
+
+def test_in_labelled_bone_every_value_has_the_attenuation_that_defines_it():
+    """HU = 1000 (mu / mu_water - 1) at a scanner's mean energy of 70 keV, marrow or bone."""
+    density, kind = TISSUE.table(in_bone=True)
+    hu = np.arange(-200, 2001, 50)
+    soft, bone, water = (m.mass_attenuation(np.array([70.0]))[0] for m in (SOFT_TISSUE, BONE, WATER_ITSELF))
+    assert density[hu + 32768] * np.array([soft, bone])[kind[hu + 32768]] == pytest.approx(water * (1 + hu / 1000), rel=1e-5)
+    assert kind[450 + 32768] == 0 and kind[451 + 32768] == 1
 
 
 def test_packing_keeps_densities_to_one_step_and_labels_guide_the_material():
+    """400 HU is bone by DeepDRR's threshold, and trabecular bone with marrow where the label map says bone."""
     patient = water_box(20, 2.0)
-    patient.hu[10:15, 10:15, 10:15] = 250
-    labelled = replace(patient, labels=np.where(patient.hu == 250, 5, 0).astype(np.uint8))
-    for given_, plane in ((patient, 0), (labelled, 1)):
+    patient.hu[10:15, 10:15, 10:15] = 400
+    labelled = replace(patient, labels=np.where(patient.hu == 400, 5, 0).astype(np.uint8))
+    for given_, plane in ((patient, 1), (labelled, 0)):
         volume = pack(given_, TISSUE)
         inner = volume.densities()[:, 8, 8, 8]
-        assert inner[plane] == pytest.approx(1.03 + 0.0005886 * 250, abs=volume.density_step) and inner[1 - plane] == 0
+        expected = TISSUE.table(in_bone=given_ is labelled)[0][400 + 32768]
+        assert inner[plane] == pytest.approx(expected, abs=volume.density_step) and inner[1 - plane] == 0
 
 
 @pytest.mark.parametrize(("make", "message"), [

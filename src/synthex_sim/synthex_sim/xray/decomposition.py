@@ -15,6 +15,8 @@ from synthex_sim.xray.materials import BONE, SOFT_TISSUE, TITANIUM, WATER, Mater
 
 #: Marks in the material table what is as good as vacuum.
 NOTHING = -1
+#: Energy at which a Hounsfield value is taken to be measured.
+CT_ENERGY_KEV = np.array([70.0])
 
 
 class Decomposition(Protocol):
@@ -44,20 +46,24 @@ class Decomposition(Protocol):
 class TissueThresholds:
     """Soft tissue and bone by thresholds on Hounsfield units, DeepDRR's.
 
-    A voxel is air up to ``air_up_to_hu``, soft tissue up to ``bone_above_hu``, else bone. Where the label map says
-    bone, the lower ``bone_above_in_bone_hu`` holds: trabecular bone lies between the two, marrow below. Air counts as
-    nothing: a metre of it attenuates less than half a millimetre of water. Density is DeepDRR's line with a knee at
-    water: rho = max(min(0.001029 HU + 1.030, 0.0005886 HU + 1.03), 0) g/cm^3.
+    A voxel is air up to ``air_up_to_hu``, soft tissue up to ``bone_above_hu``, else bone. Air counts as nothing: a metre
+    of it attenuates less than half a millimetre of water. Density is DeepDRR's line with a knee at water:
+    rho = max(min(0.001029 HU + 1.030, 0.0005886 HU + 1.03), 0) g/cm^3.
+
+    Where the label map says bone, DeepDRR's densities would make a jump of a third at the threshold, and trabecular bone,
+    whose values lie about it, fall apart into patches. There the density is the one with which the material has the
+    attenuation that defines its Hounsfield value, rho = (1 + HU / 1000) mu_water / (mu / rho) at 70 keV, near the mean
+    energy of a scanner at 120 kV; marrow and trabecular bone harden the beam like soft tissue, denser bone like bone.
 
     Attributes:
         air_up_to_hu, bone_above_hu: DeepDRR's thresholds (``load_dicom.py`` of version 1.2.2).
-        bone_above_in_bone_hu: the value below which DeepDRR's network is not believed when it says bone.
+        bone_above_in_bone_hu: half way between marrow and cortical bone: the material that is nearer in mineral content.
         metal_above_hu: voxels above are titanium of its own density, None: they are bone. Scanners clip metal at 3071.
     """
 
     air_up_to_hu: int = -800
     bone_above_hu: int = 350
-    bone_above_in_bone_hu: int = 150
+    bone_above_in_bone_hu: int = 450
     metal_above_hu: int | None = None
 
     @property
@@ -70,8 +76,13 @@ class TissueThresholds:
 
     def table(self, in_bone: bool) -> tuple[np.ndarray, np.ndarray]:
         hu = np.arange(-32768, 32768)
-        density = np.maximum(np.minimum(0.001029 * hu + 1.030, 0.0005886 * hu + 1.03), 0.0)
-        material = (hu > (self.bone_above_in_bone_hu if in_bone else self.bone_above_hu)).astype(np.int8)
+        if in_bone:
+            material = (hu > self.bone_above_in_bone_hu).astype(np.int8)
+            water, *others = (m.mass_attenuation(CT_ENERGY_KEV)[0] for m in (WATER, SOFT_TISSUE, BONE))
+            density = np.maximum(1.0 + hu / 1000.0, 0.0) * WATER.density_g_cm3 * water / np.array(others)[material]
+        else:
+            material = (hu > self.bone_above_hu).astype(np.int8)
+            density = np.maximum(np.minimum(0.001029 * hu + 1.030, 0.0005886 * hu + 1.03), 0.0)
         if self.metal_above_hu is not None:
             metal = hu > self.metal_above_hu
             material[metal], density[metal] = 2, TITANIUM.density_g_cm3
