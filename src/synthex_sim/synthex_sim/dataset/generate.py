@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from synthex_sim.carm.beam import volume_corners, why_missed
 from synthex_sim.dataset.manifest import MANIFEST_NAME, Manifest, ShardEntry
 from synthex_sim.dataset.shards import Sample, sha256, write_shard
-from synthex_sim.dataset.tasks.task import Task
+from synthex_sim.dataset.tasks.task import DrawnScene, Task
 from synthex_sim.patient.patient import Patient
 from synthex_sim.version import code_version
 from synthex_sim.whole_files import write_whole
@@ -104,6 +105,7 @@ def _render(
 ) -> Sample:
     number = task.patient_of(index, count)
     drawn = task.draw(patients.get(number), number, seed, index)
+    _check_aim(drawn, index)
     radiograph, annotation = simulator.acquire(
         drawn.scene, drawn.view, drawn.exposure, drawn.physics, seed, index, task.landmark_names
     )
@@ -121,6 +123,14 @@ def _render(
         patient=number,
         index=index,
     )
+
+
+def _check_aim(drawn: DrawnScene, index: int) -> None:
+    """Raises ValueError where the beam misses the patient: an image of nothing would teach a network nothing."""
+    for volume, pose in drawn.scene.volumes:
+        reason = why_missed(drawn.view, volume_corners(pose @ volume.affine, volume.hu.shape), volume.name)
+        if reason:
+            raise ValueError(f"sample {index} shows nothing of its patient: {reason}")
 
 
 def _attributes(task: Task, split: str) -> dict[str, object]:

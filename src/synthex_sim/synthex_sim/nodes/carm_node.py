@@ -32,9 +32,11 @@ from synthex_msgs.msg import CmDetection, CmShape, Exposure, LabelInfo, Landmark
 from synthex_msgs.srv import Acquire, SetView
 from visualization_msgs.msg import MarkerArray
 
+from synthex_sim.carm.beam import volume_corners, why_missed
 from synthex_sim.carm.carm import CArm, CArmJoints
 from synthex_sim.carm.positioner import Positioner, orbit_script
 from synthex_sim.carm.standard_views import standard_joints
+from synthex_sim.carm.view import View
 from synthex_sim.nodes import carm_messages
 from synthex_sim.nodes.arm_motion import ArmMotion
 from synthex_sim.nodes.image_messages import to_image_msg
@@ -44,9 +46,11 @@ from synthex_sim.operating_room import OperatingRoom
 from synthex_sim.patient.source import load_patient
 from synthex_sim.patient.surface import bone_surfaces
 from synthex_sim.xray import radiograph
+from synthex_sim.xray.collimation import Rectangle
 from synthex_sim.xray.lag import Lag
 from synthex_sim.xray.physics import GAIN, SCATTER, Physics
 from synthex_sim.xray.renderer import RENDERERS
+from synthex_sim.xray.scene import Scene
 from synthex_sim.xray.simulator import PROJECTORS, XraySimulator
 
 TABLE = (
@@ -64,6 +68,8 @@ TABLE = (
     Parameter("seed", int, 1, "seed of the noise", range=(0, 2**53), read_only=True),
     Parameter("kvp", float, 0.0, "tube voltage; 0: the device profile's", "kV", range=(0.0, radiograph.KVP_RANGE[1])),
     Parameter("mas", float, 0.0, "tube current-time product of a frame; 0: the profile's", "mA s", range=(0.0, radiograph.MAX_MAS)),
+    Parameter("collimation_mm", list[float], [0.0, 0.0, 0.0, 0.0], "blades on the detector: left, right, top, bottom from the "
+              "central ray, as seen in the picture; zeros: the whole field", "mm", length=4),
     Parameter("scatter", str, "kernel", "scattered radiation: none, by superposed kernels, or by photon transport (a minute "
               "an image)", choices=SCATTER),
     Parameter("grid", bool, True, "the device's anti-scatter grid, if it has one"),
@@ -99,9 +105,15 @@ _Frame = tuple[Image, CameraInfo, Exposure]
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    """Refuses tube voltages that no exposure can be made with."""
+    """Refuses tube voltages and blades that no exposure can be made with."""
     if values["kvp"]:
         radiograph.Exposure(values["kvp"], 1.0)
+    _collimator(values)
+
+
+def _collimator(values: Mapping[str, Any]) -> Rectangle | None:
+    blades = values["collimation_mm"]
+    return Rectangle(*blades) if any(blades) else None
 
 
 class CArmNode(LifecycleNode):
@@ -276,6 +288,7 @@ class CArmNode(LifecycleNode):
                 started: float) -> _Frame:
         view = self._room.view(joints)
         scene = self._room.scene(*(shape or (None, None)))
+        self._warn_of_empty_images(scene, view)
         number = self._published + 1
         seed = self._settings["seed"]
         physics = self._physics()
@@ -300,6 +313,13 @@ class CArmNode(LifecycleNode):
         self._image.publish(message)
         return message, info, exposure
 
+    def _warn_of_empty_images(self, scene: Scene, view: View) -> None:
+        """An operator may move the arm away from the patient; the log says why the picture is bright all over."""
+        if scene.patient is not None:
+            corners = volume_corners(scene.patient_pose @ scene.patient.affine, scene.patient.hu.shape)
+            if reason := why_missed(view, corners):
+                self.get_logger().warning(f"nothing of the patient is in the image: {reason}", throttle_duration_sec=5.0)
+
     def _since_last_frame_s(self, now_ns: int) -> float:
         """Seconds since the frame before that had lag; a clock that went back counts as an hour, after which none is left."""
         before, self._lag_ns = self._lag_ns, now_ns
@@ -308,7 +328,7 @@ class CArmNode(LifecycleNode):
     def _exposure(self, kvp: float = 0.0, mas: float = 0.0) -> radiograph.Exposure:
         p = self._settings
         carm = self._room.carm
-        return radiograph.Exposure(kvp or p["kvp"] or carm.tube.kvp, mas or p["mas"] or carm.mas)
+        return radiograph.Exposure(kvp or p["kvp"] or carm.tube.kvp, mas or p["mas"] or carm.mas, _collimator(p))
 
     def _physics(self) -> Physics:
         return Physics(**{name: self._settings[name] for name in ("scatter", "grid", "noise", "blur", "heel_effect", "gain")})

@@ -53,6 +53,8 @@ class XraySimulator:
     ) -> tuple[Radiographs, Projection]:
         """One exposure of a scene in each of V views of one detector shape.
 
+        A view whose beam misses everything gives an open field; ``carm.beam.why_missed`` says why.
+
         Args:
             physics: what the images show; None: everything but heel effect and lag.
             seed, samples: addresses of the noise; the same pair gives the same pixels, whatever the batch. Default
