@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     SCENE_CHOICE = 10
     READOUT_NOISE = 11
     PHYSICS = 12
+    PHOTON_TRANSPORT = 13
 
 
 def stream(seed: int, sample: int, purpose: Purpose) -> np.random.Generator:

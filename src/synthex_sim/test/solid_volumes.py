@@ -80,12 +80,13 @@ def voxelised(solid: Solid, size: int) -> Patient:
     """A cube of ``size`` voxels of 1 mm about the LPS origin; a voxel's value is mixed by the share that is inside."""
     affine = np.eye(4)
     affine[:3, 3] = -(size - 1) / 2
-    centres = np.stack(np.meshgrid(*[np.arange(size) - (size - 1) / 2] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    corners = np.array([solid.inside(centres + c) for c in ((0, 0, 0), *product((-0.5, 0.5), repeat=3))])
-    share = corners[0].astype(float)
-    edge = np.flatnonzero(corners.any(axis=0) & ~corners.all(axis=0))
+    lattice = np.stack(np.meshgrid(*[np.arange(size + 1) - size / 2] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    corner = solid.inside(lattice).reshape((size + 1,) * 3)
+    corners = [corner[i : i + size, j : j + size, k : k + size] for i, j, k in product((0, 1), repeat=3)]
+    share = np.logical_and.reduce(corners).astype(float).ravel()
+    edge = np.flatnonzero(np.logical_or.reduce(corners).ravel() & (share == 0.0))
+    centres = np.stack(np.unravel_index(edge, (size,) * 3), axis=-1) - (size - 1) / 2
     steps = (np.arange(_FINE) + 0.5) / _FINE - 0.5
-    share[edge] = 0.0
     for offset in np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3):
-        share[edge] += solid.inside(centres[edge] + offset) / _FINE**3
+        share[edge] += solid.inside(centres + offset) / _FINE**3
     return Patient("solid", np.rint(-1000 + 1000 * share).astype(np.int16).reshape((size,) * 3), affine)

@@ -16,10 +16,12 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
 from lifecycle_msgs.msg import Transition  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from geometry_msgs.msg import Point, PoseStamped  # noqa: E402
 from rclpy.action import ActionClient  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
 from synthex_msgs.action import Sweep  # noqa: E402
@@ -30,7 +32,10 @@ from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
 from cm_kinematics.geometry import load_geometry  # noqa: E402
 from cm_kinematics.kinematics import segment_poses, tip_point  # noqa: E402
 from cm_kinematics.nodes.conversions import point_message, pose_messages, stamp_ns  # noqa: E402
+from synthex_sim.nodes.carm_node import CArmNode  # noqa: E402
 from synthex_sim.nodes.image_messages import from_image_msg  # noqa: E402
+from synthex_sim.xray.line_integral_renderer import LineIntegralRenderer  # noqa: E402
+from synthex_sim.xray.renderer import RENDERERS  # noqa: E402
 
 NAMESPACE = f"/carm_{os.getpid()}"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -63,6 +68,7 @@ class Client:
         self.acquire = self.node.create_client(Acquire, "carm/acquire")
         self.set_view = self.node.create_client(SetView, "carm/set_view")
         self.sweep = ActionClient(self.node, Sweep, "carm/sweep")
+        self.parameters = self.node.create_client(SetParameters, "carm_node/set_parameters")
 
     def spin_until(self, condition, seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
@@ -74,6 +80,12 @@ class Client:
         future = client.call_async(request)
         self.spin_until(future.done)
         return future.result()
+
+    def set(self, **values) -> str:
+        """Sets parameters of the node; the reason of the first refusal, or an empty text."""
+        assert self.parameters.wait_for_service(timeout_sec=10)
+        request = SetParameters.Request(parameters=[Parameter(n, value=v).to_parameter_msg() for n, v in values.items()])
+        return next((r.reason for r in self.call(self.parameters, request).results if not r.successful), "")
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -168,6 +180,81 @@ def test_acquire_brings_the_image_with_the_exposure_asked_for(session):
     assert (answer.exposure.kvp, answer.exposure.mas) == (70.0, 2.0)
     assert answer.image.header == answer.exposure.header == answer.camera_info.header
     assert "70 kV" in answer.exposure.spectrum
+
+
+@pytest.fixture
+def shot(session):
+    """Sets parameters, takes a single shot with them, and puts everything back afterwards."""
+    before = {"scatter": "kernel", "grid": True, "noise": True, "blur": True, "heel_effect": False, "lag": False,
+              "gain": "auto", "collimation_mm": [0.0] * 4, "monte_carlo_photons": 20_000_000}
+
+    def take(**values):
+        assert session.set(**values) == ""
+        answer = session.call(session.acquire, Acquire.Request())
+        assert answer.success, answer.message
+        return from_image_msg(answer.image).astype(float), answer.exposure
+
+    yield take
+    assert session.set(**before) == ""
+
+
+def test_switches_set_on_the_way_change_the_image_and_the_exposure_says_so(shot):
+    usual, said = shot(noise=False)
+    assert (said.scatter, said.grid, said.noise, said.gain) == ("kernel", True, False, "auto")
+    no_scatter, said = shot(scatter="none")
+    assert said.scatter == "none" and (no_scatter < usual).mean() > 0.5
+    no_grid, said = shot(scatter="kernel", grid=False)
+    assert not said.grid and no_grid[20:44, 20:44].mean() > 1.05 * usual[20:44, 20:44].mean()
+    heel, said = shot(grid=True, heel_effect=True)
+    assert said.heel_effect and heel[-1].mean() / usual[-1].mean() < 0.9
+    fixed, said = shot(heel_effect=False, gain="fixed")
+    assert said.gain == "fixed" and said.saturation == 65535 and said.kev_per_count > 0
+    energy = fixed * said.kev_per_count
+    usual, said = shot(gain="auto")
+    assert energy == pytest.approx(usual * said.kev_per_count, abs=2 * said.kev_per_count + 0.01 * energy.max())
+
+
+def test_blades_set_on_the_way_darken_the_image_and_stand_in_the_exposure_in_metres(session, shot):
+    whole, said = shot(noise=False, scatter="none")
+    assert list(said.collimation) == [0.0] * 4
+    narrow, said = shot(collimation_mm=[-100.0, 50.0, -80.0, 120.0])
+    assert list(said.collimation) == pytest.approx([-0.1, 0.05, -0.08, 0.12])
+    # pixels of 4.656 mm: the blades stand at columns 10.0 and 42.2, rows 14.3 and 57.3
+    assert narrow[16:56, 12:41] == pytest.approx(whole[16:56, 12:41], abs=2)
+    assert narrow[:13].max() == narrow[59:].max() == narrow[:, :9].max() == narrow[:, 44:].max() == 0
+    assert "nothing of the detector open" in session.set(collimation_mm=[200.0, 300.0, -10.0, 10.0])
+
+
+def test_photon_transport_answers_with_as_many_photons_as_it_is_told(shot):
+    _, said = shot(scatter="monte_carlo", monte_carlo_photons=2000)
+    assert said.scatter == "monte_carlo"
+
+
+def test_live_frames_have_lag_where_it_is_on_and_single_shots_have_none(session, shot):
+    _, said = shot(lag=True)
+    assert not said.lag
+    session.got["carm/exposure"].clear()
+    session.spin_until(lambda: sum(e.lag for e in session.got["carm/exposure"]) >= 3, 20.0)
+
+
+def test_another_renderer_says_what_it_has_no_model_for(small_ct):
+    """And a device that does not say where its anode is has no heel effect, live either."""
+    domain_id = random.randint(10, 90)
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    device = f"device_file:={CONFIG / 'carm' / 'loop_x.yaml'}"
+    process = subprocess.Popen(command(f"patient:={small_ct}", "renderer:=naive", "lag:=true", device), env=environment)
+    client = Client(domain_id)
+    try:
+        client.spin_until(lambda: client.got["carm/exposure"] or process.poll() is not None)
+        said = client.got["carm/exposure"][0]
+        assert (said.renderer, said.scatter, said.gain, said.kev_per_count) == ("naive", "none", "auto", 0.0)
+        assert not (said.grid or said.noise or said.blur or said.heel_effect or said.lag)
+        assert "on which side the anode is" in client.set(heel_effect=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=5) == 0
+    finally:
+        process.kill()
+        client.close()
 
 
 def test_acquire_refuses_an_exposure_that_no_generator_makes_at_once_and_with_the_reason(session):
@@ -295,6 +382,8 @@ def test_without_ground_truth_nothing_is_published_under_that_name(small_ct):
     ("kvp:=10.0", "30..150 kV"),
     ("device_file:=/dev/null", "must hold keys and values"),
     ("renderer:=magic", "must be one of"),
+    ("renderer:=deepdrr", "takes a patient alone: set manipulator to false"),
+    ("collimation_mm:=[200.0, 300.0, -10.0, 10.0]", "leaves nothing of the detector open"),
     ("script_orbital_deg:=[80.0, 170.0]", "outside its limits"),
 ])
 def test_a_wrong_configuration_is_one_clear_line_and_a_non_zero_exit(parameter, reason):
@@ -306,3 +395,76 @@ def test_a_wrong_configuration_is_one_clear_line_and_a_non_zero_exit(parameter, 
     errors = [line for line in run.stderr.splitlines() if "carm_node: error:" in line]
     assert len(errors) == 1 and reason in errors[0], run.stderr
     assert "Traceback" not in run.stderr
+
+
+class PatientAlone:
+    """A renderer that refuses tools, as DeepDRR does, where DeepDRR cannot run."""
+
+    def __init__(self, carm, processor):
+        self._naive = LineIntegralRenderer.naive(carm, processor)
+        self.name, self.decomposition = "deepdrr", self._naive.decomposition
+
+    def expose(self, projection, scene, *arguments):
+        if scene.tools:
+            raise ValueError("no tools, please")
+        return self._naive.expose(projection, scene, *arguments)
+
+
+@pytest.fixture
+def ros():
+    rclpy.init(domain_id=random.randint(10, 90))
+    yield
+    rclpy.try_shutdown()
+
+
+def node_of(small_ct, **more):
+    values = {"device_file": str(CONFIG / "carm" / "cios_fusion.yaml"),
+              "cm_device_file": str(CONFIG / "cm" / "notched_27.yaml"), "patient": str(small_ct), "image_size": 32, "autostart": True, "rate_hz": 0.1} | more
+    return CArmNode([Parameter(name, value=value) for name, value in values.items()])
+
+
+def test_a_renderer_that_takes_no_tools_starts_where_the_manipulator_is_switched_off(ros, small_ct, monkeypatch):
+    monkeypatch.setitem(RENDERERS, "deepdrr", PatientAlone)
+    node = node_of(small_ct, renderer="deepdrr", manipulator=False)
+    (result,) = node.set_parameters([Parameter("manipulator", value=True)])
+    assert not result.successful and "takes a patient alone" in result.reason
+    node.close()
+    node.destroy_node()
+
+
+def test_who_asks_for_an_image_by_photon_transport_is_given_the_time_it_takes(ros, small_ct):
+    """The default, 20 million photons, takes 74 s on two idle cores; and another frame may be under way."""
+    node = node_of(small_ct, patient="none")
+    assert node._answer_timeout_s() == 10.0
+    assert node.set_parameters([Parameter("scatter", value="monte_carlo")])[0].successful
+    assert node._answer_timeout_s() > 2 * 74
+    node.close()
+    node.destroy_node()
+
+
+def test_a_frame_that_failed_does_not_count_as_the_last_one_with_lag(ros, small_ct, monkeypatch):
+    """The ghost's age is the time since the last frame that was made; and settings are those of the frame's stamp."""
+    node = node_of(small_ct, renderer="naive", lag=True)
+    intervals, acquire = [], node._simulator.acquire
+
+    def watched(*arguments, interval_s=None, **more):
+        intervals.append(interval_s)
+        if len(intervals) == 2:
+            raise RuntimeError("no luck")
+        return acquire(*arguments, interval_s=interval_s, **more)
+
+    monkeypatch.setattr(node._simulator, "acquire", watched)
+    frames = []
+    for _ in range(3):
+        frames.append(node._frame(node._exposure(), fluoroscopy=True))
+        time.sleep(0.2)
+    assert node.set_parameters([Parameter("lag", value=False)])[0].successful  # after the frames were sampled
+    for frame in frames:
+        try:
+            frame()
+        except RuntimeError:
+            pass
+    assert intervals[0] == 3600.0 and intervals[1] == pytest.approx(0.2, abs=0.1)
+    assert intervals[2] == pytest.approx(0.4, abs=0.15)
+    node.close()
+    node.destroy_node()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synthex_sim.carm.view import View
-from synthex_sim.xray.collimation import Iris, Rectangle
+from synthex_sim.xray.collimation import Iris, Rectangle, field_masks
 
 
 def view(size=100, spacing=2.0):
@@ -60,6 +60,14 @@ def test_edges_agree_with_fine_sampling():
 def test_a_field_larger_than_the_detector_opens_all_of_it():
     assert (Rectangle(-500.0, 500.0, -500.0, 500.0, 12.0).mask(view()) == 1).all()
     assert (Iris(300.0).mask(view()) == 1).all()
+
+
+def test_a_field_beside_the_detector_is_refused_and_one_at_its_rim_is_not():
+    """The detector reaches from -100 to 100 mm both ways."""
+    assert field_masks(Rectangle(99.0, 300.0, -500.0, 500.0), [view(), view()]).sum() == pytest.approx(2 * 100 * 0.5)
+    for collimator in (Rectangle(101.0, 300.0, -20.0, 20.0), Iris(10.0, (0.0, 150.0))):
+        with pytest.raises(ValueError, match="leaves nothing of the detector open.* 200 x 200 mm"):
+            field_masks(collimator, [view()])
 
 
 @pytest.mark.parametrize(("make", "message"), [

@@ -190,6 +190,33 @@ def test_two_volumes_that_overlap_with_a_tool_in_both(cuda, cm_geometry):
     compare(cuda, with_tool, VIEWS[:2], TISSUE)
 
 
+def test_labels_of_three_volumes_one_over_the_other(cuda):
+    """Each hides the labels of those below it; they are of other grids and poses."""
+    poses = [np.eye(4), np.eye(4)]
+    poses[0][:3, :3] = Rotation.from_euler("xyz", (50, 10, -30), degrees=True).as_matrix()
+    poses[0][:3, 3], poses[1][:3, 3] = (12.0, -20.0, 8.0), (-9.0, 4.0, 15.0)
+    overlays = [Overlay(random_patient(n + 6, (20, 24, 18), (2.2, 2.0, 2.5)), pose) for n, pose in enumerate(poses)]
+    patient = random_patient(8)
+    together = compare(cuda, Scene(patient, overlays=overlays), VIEWS, DECOMPOSITIONS[0], depth_labels=(3, 5))
+    apart = [CpuProjector().project(scene, VIEWS, DECOMPOSITIONS[0]) for scene in (
+        Scene(patient), *(Scene(overlay.volume, overlay.pose) for overlay in overlays)
+    )]
+    union = apart[0].hits | apart[1].hits | apart[2].hits
+    assert (union & ~together.hits & ~np.uint32(1) != 0).mean() > 0.01 and (together.hits & ~union == 0).all()
+
+
+def test_a_rod_longer_than_it_is_deep(cuda):
+    long = TubePieces(np.eye(4)[None], [0], [-700.0], [700.0], 10.0, 0.0, [False])
+    along = np.eye(4)
+    along[:3, :3] = Rotation.from_euler("xz", (85, 3), degrees=True).as_matrix()
+    along[:3, 3] = (30.0, 0.0, 0.0)
+    for pose in (np.eye(4), along):
+        tool = Tool(long, pose, np.zeros(3), np.zeros(3), NITINOL)
+        past = View.along((0, 0, 800.0), (1, 0, 0.2), (0, 1, 0), (50, 66), 1.0, 1000.0)
+        expected = compare(cuda, Scene(random_patient(2), tools=(tool,)), [wide(0, 0, 0), past], TISSUE)
+        assert expected.areas[0, 2].max() > 12.0
+
+
 def test_a_view_does_not_depend_on_its_batch(cuda, cm_geometry):
     scene = Scene(random_patient(2), tools=(in_tissue(cm_geometry),))
     together = cuda.project(scene, VIEWS, TISSUE)
@@ -212,7 +239,8 @@ def test_pieces_are_looked_for_where_the_cpu_does(cm_geometry):
     centres, radii = tool.pieces.transformed(tool.pose).bounding_spheres()
     views = [wide(a, b, c) for a, b, c in np.random.default_rng(0).uniform(-180, 180, (20, 3))]
     for direction in ((0, 0, 1), (0.5, 0.1, -1), (1, 0, 0)):
-        views.append(View.along((0, 0, 60.0), direction, (0, 1, 0), (50, 66), 1.0, 1000.0))
+        for distance in (60.0, 15.0, 400.0):
+            views.append(View.along((0, 0, distance), direction, (0, 1, 0), (50, 66), 1.0, 1000.0))
     for view, got in zip(views, tool_boxes(view_table(views), centres, radii), strict=True):
         box, footprint = tool_cpu._pixel_box(view, centres, radii)
         if box is None:
@@ -261,6 +289,12 @@ def test_bad_input_is_refused(cuda):
     inside = View(VIEWS[0].intrinsics, inside, VIEWS[0].shape, VIEWS[0].pixel_spacing_mm)
     with pytest.raises(ValueError, match="source lies inside"):
         cuda.project(Scene(random_patient()), [VIEWS[0], inside], TISSUE)
+    solid = TubePieces(np.eye(4)[None], [0], [-9.0], [9.0], 8.0, 0.0, [False])
+    around_source = np.eye(4)
+    around_source[:3, 3] = VIEWS[1].source
+    with pytest.raises(ValueError, match=r"source lies inside tool 0 of the scene \(nitinol\)"):
+        tool = Tool(solid, around_source, np.zeros(3), np.zeros(3), NITINOL)
+        cuda.project(Scene(None, tools=(tool,)), VIEWS[:2], TISSUE)
     with pytest.raises(ValueError, match="no views"):
         cuda.project(Scene(None), [], TISSUE)
     with pytest.raises(ValueError, match="one shape"):

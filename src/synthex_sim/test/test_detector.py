@@ -8,7 +8,7 @@ import pytest
 from cuda_host import HostModule
 
 from synthex_sim.carm.detector_settings import DetectorSettings, LagComponent
-from synthex_sim.xray.blur import blur_kernel, blurred, scintillator_mtf
+from synthex_sim.xray.blur import blur_kernel, blurred, frequency_response, scintillator_mtf
 from synthex_sim.xray.cuda import cuda_source
 from synthex_sim.xray.cuda.panel import CudaPanel
 from synthex_sim.xray.detector import Detector
@@ -72,11 +72,23 @@ def test_fixed_gain_gives_the_saturated_panel_the_largest_count():
     assert image.open_field == pytest.approx([131070.0]) and image.saturated == [65535]
 
 
-def test_a_saturated_pixel_stays_at_the_level_its_settings_say():
-    """With automatic gain and twice the dose that the panel takes, it clips at half of the open field."""
+def test_with_automatic_gain_an_overexposed_image_is_white_and_the_way_back_stays():
+    """Twice the dose that the panel takes: a saturated pixel has 60000 counts, an open one would have 120000."""
     limit = Detector(PANEL).saturation_kev(PIXEL)
     image = read(PANEL, np.float32([[[0.5 * limit, 1.5 * limit, 2 * limit]]]), open_field=2 * limit)
-    assert (image.counts[0, 0] == [15000, 30000, 30000]).all() and abs(int(image.saturated[0]) - 30000) <= 1
+    assert (image.counts[0, 0] == [30000, 60000, 60000]).all() and image.saturated == [60000]
+    assert image.open_field == pytest.approx([120000.0])
+    assert image.transmission[0, 0, 0] == pytest.approx(0.25)
+    assert image.absorbed_energy_kev[0, 0, 0] == pytest.approx(limit / 2)
+
+
+@pytest.mark.parametrize("dose", [0.5, 0.99, 1.01, 1e4])
+def test_whatever_the_dose_the_brightest_pixel_has_the_open_fields_counts(dose):
+    """No jump where the open field begins to saturate, and no darkness at a thousand times that."""
+    limit = Detector(PANEL).saturation_kev(PIXEL)
+    image = read(PANEL, flat(dose * limit, 4), open_field=dose * limit)
+    assert (image.counts == OPEN_FIELD_COUNTS).all()
+    assert (image.counts >= image.saturated[0]).all() == (dose > 1)
 
 
 def test_a_saturated_pixel_keeps_its_readout_noise():
@@ -173,6 +185,16 @@ def test_the_noise_power_spectrum_takes_the_shape_of_the_mtf_squared():
         ring = (radius >= low) & (radius < high)
         expected = (scintillator_mtf(radius[ring] / PIXEL, 1.37) ** 2).mean()
         assert power[ring].mean() == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("half_per_mm", [5.0, 20.0, 100.0, 360.0, 1e9])
+def test_a_sharp_scintillator_needs_few_taps_and_ends_in_none(half_per_mm):
+    """Each MTF is met; what pixels cannot see is no blur, and the search for more taps ends."""
+    kernel = blur_kernel(half_per_mm, PIXEL)
+    frequency = np.linspace(0, 0.4, 9)
+    expected = scintillator_mtf(np.hypot(frequency[:, None], frequency) / PIXEL, half_per_mm)
+    assert frequency_response(kernel, frequency) == pytest.approx(expected, abs=0.04)
+    assert kernel.shape == ((1, 1) if half_per_mm == 1e9 else (3, 3))
 
 
 def test_blur_that_no_small_kernel_holds_is_refused():
@@ -274,7 +296,7 @@ def test_the_cuda_panel_gives_the_same_image(tmp_path):
     energy[:, :5] *= 1e-4
     for settings, noise, blur in ((replace(PANEL, bits=14), False, False), (PANEL, True, False), (PANEL, True, True)):
         options = {"seed": 3, "samples": [8, 9], "noise": noise, "blur": blur}
-        arguments = (energy, energy * np.float32(52), [OPEN, 2 * OPEN], PIXEL)
+        arguments = (energy, energy * np.float32(52), [OPEN, 5 * OPEN], PIXEL)  # the second saturates
         cpu, cuda = (Detector(settings, where).read(*arguments, **options) for where in (None, panel))
         apart = np.abs(cpu.counts.astype(int) - cuda.counts)
         assert apart.max() <= 4 and (apart == 0).mean() > 0.99

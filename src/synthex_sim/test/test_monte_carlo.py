@@ -3,6 +3,8 @@
 import ctypes
 import shutil
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -13,9 +15,10 @@ from synthex_sim.patient.patient import Patient
 from synthex_sim.xray.decomposition import TissueThresholds
 from synthex_sim.xray.materials import BONE, SOFT_TISSUE, WATER, Material
 from synthex_sim.xray.monte_carlo import MaterialGrid, make_problem, monte_carlo_scatter, photon_transport
-from synthex_sim.xray.monte_carlo.interactions import momentum_grid, interaction_tables
-from synthex_sim.xray.monte_carlo.philox import philox
-from synthex_sim.xray.monte_carlo.transport_cuda import QUANTA, SOURCE, kernel_arrays
+from synthex_sim.xray.monte_carlo.history_random import STATE_WORDS, history_key, start, uniform
+from synthex_sim.xray.monte_carlo.interactions import interaction_tables, momentum_grid
+from synthex_sim.xray.monte_carlo.transport_cuda import QUANTA, SOURCE, _kernel, kernel_arrays, photon_transport_cuda
+from synthex_sim.xray.philox import philox
 from synthex_sim.xray.spectrum import Spectrum
 
 
@@ -52,12 +55,21 @@ def spectrum_of(energies, weights) -> Spectrum:
     return Spectrum(np.array(energies, float), np.array(weights, float), 1.0, 1000.0, "of a test")
 
 
-def test_random_numbers_are_philox():
-    """Known answers of Random123 (Salmon et al. 2011)."""
-    zeros = philox(*(np.uint64(0) for _ in range(6)))
-    ones = philox(*(np.uint64(0xFFFFFFFF) for _ in range(6)))
-    assert [int(v) for v in zeros] == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
-    assert [int(v) for v in ones] == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
+def test_a_history_draws_philox_blocks_of_its_own():
+    """Counter (block, 0, history low, history high) under the key; test_noise.py has the known answers."""
+    state = np.empty(STATE_WORDS, np.uint32)
+    start(state, np.uint64(7 + 2**40), np.uint64(5 + 2**34))
+    drawn = [uniform(state) for _ in range(8)]
+    key = np.array([7, 2**8], np.uint32)
+    words = np.concatenate([philox(np.array([block, 0, 5, 4], np.uint32), key) for block in (0, 1)])
+    assert drawn == [(int(word) + 0.5) / 2**32 for word in words]
+
+
+def test_keys_are_those_of_seed_and_sample():
+    keys = {history_key(seed, sample) for seed in (0, 1) for sample in (0, 1, 2**40)}
+    assert len(keys) == 6 and history_key(1, 0) in keys
+    with pytest.raises(ValueError, match="sample must be"):
+        history_key(0, -1)
 
 
 def test_primary_follows_beer_and_lambert():
@@ -262,23 +274,39 @@ static inline void atomicAdd(unsigned long long* place, unsigned long long value
 """
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
-@pytest.mark.parametrize("forced", [True, False])
-def test_the_cuda_source_makes_the_same_histories(forced, tmp_path):
-    source, library = tmp_path / "transport.cpp", tmp_path / "transport.so"
+def host_library(folder, real: str) -> ctypes.CDLL:
+    """transport.cu compiled for the host."""
+    source, library = folder / "transport.cpp", folder / "transport.so"
     source.write_text(_HOST + SOURCE.read_text())
     subprocess.run(
-        ["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-DREAL=double", "-shared", "-fPIC", source, "-o", library],
+        ["g++", "-std=c++17", "-O1", "-ffp-contract=off", f"-DREAL={real}", "-shared", "-fPIC", source, "-o", library],
         check=True, timeout=120,
     )
+    return ctypes.CDLL(str(library))
+
+
+def pointer(array: np.ndarray) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def blot(rows: int = 60, cols: int = 60) -> np.ndarray:
+    """A field with a hole, soft sides and dark borders."""
+    y, x = np.mgrid[:rows, :cols]
+    field = np.clip(1.3 - np.hypot((x - 30) / 28, (y - 25) / 20), 0, 0.8)
+    field[20:30, 25:30] = 0
+    return field
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+@pytest.mark.parametrize(("forced", "field"), [(True, None), (False, None), (True, blot())])
+def test_the_cuda_source_makes_the_same_histories(forced, field, tmp_path):
     problem = make_problem(
-        body(), panel(), [40.0, 80.0], [1.0, 2.0], [0.9, 0.6], pixels=(4, 6), isotropic=True, forced=forced
+        body(), panel(), [40.0, 80.0], [1.0, 2.0], [0.9, 0.6], pixels=(4, 6), isotropic=True, forced=forced, field=field
     )
     images, scalars = np.zeros((5, 4, 6), np.uint64), np.zeros(5, np.uint64)
     arrays = kernel_arrays(problem, np.float64)
-    pointers = [a.ctypes.data_as(ctypes.c_void_p) for a in (images, scalars, *arrays)]
     counts = [ctypes.c_ulonglong(n) for n in (7, 2**34, 5000)]
-    ctypes.CDLL(str(library)).transport(*pointers, *counts)
+    host_library(tmp_path, "double").transport(*(pointer(a) for a in (images, scalars, *arrays)), *counts)
     tally = photon_transport(problem, 5000, 7, first=2**34)
     image = images / QUANTA / 5000
     assert tally.scatter.sum() > 0
@@ -286,6 +314,49 @@ def test_the_cuda_source_makes_the_same_histories(forced, tmp_path):
     assert np.allclose(image[1:4].sum(axis=0), tally.scatter, rtol=1e-5, atol=1e-9)
     assert np.allclose(image[4], tally.scatter_squared, rtol=1e-5, atol=1e-8)
     assert scalars[3] / QUANTA / 5000 == pytest.approx(tally.deposited_kev[0], rel=1e-6)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_what_is_launched_on_the_gpu_gives_the_cpus_image(tmp_path, monkeypatch):
+    """With numpy for CuPy and the host for the card: arguments, batches and sums, in single precision."""
+
+    class RawModule:
+        def __init__(self, code, options):
+            assert code == SOURCE.read_text() and "-DREAL=float" in options
+            self.library = host_library(tmp_path, "float")
+
+        def get_function(self, name):
+            def launch(grid, block, arguments):
+                self.library[name](*(
+                    pointer(a) if isinstance(a, np.ndarray) else ctypes.c_ulonglong(int(a)) for a in arguments
+                ))
+
+            return launch
+
+    cupy = SimpleNamespace(asarray=np.asarray, asnumpy=np.asarray, zeros=np.zeros, RawModule=RawModule)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    _kernel.cache_clear()
+    try:
+        problem = make_problem(body(), panel(), [40.0, 80.0], [1.0, 2.0], pixels=(3, 4), field=blot())
+        cuda, cpu = photon_transport_cuda(problem, 40_000, 3), photon_transport(problem, 40_000, 3)
+    finally:
+        _kernel.cache_clear()
+    assert cuda.photons == 40_000 and cuda.emitted_kev == pytest.approx(cpu.emitted_kev, rel=1e-4)
+    assert cuda.scatter.sum() == pytest.approx(cpu.scatter.sum(), rel=0.02)
+    assert (np.abs(cuda.scatter - cpu.scatter) < 4 * np.hypot(cuda.deviation, cpu.deviation)).all()
+
+
+def test_photons_are_spread_as_the_field_says():
+    """Through vacuum what arrives in each pixel is the field, by chi squared; nothing where it is dark."""
+    vacuum = MaterialGrid(np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1, 1), np.float32), (WATER,), slab(10.0).affine)
+    field, photons = blot(), 360_000
+    problem = make_problem(vacuum, panel(), [60.0], [1.0], pixels=(60, 60), field=field)
+    arrived = photon_transport(problem, photons, 1).primary * problem.field.pixels / 60.0
+    assert problem.field.pixels == pytest.approx(field.sum()) and arrived.sum() == pytest.approx(field.sum(), rel=1e-6)
+    assert (arrived[field == 0] == 0).all()
+    lit = field > 0.02
+    chi2 = ((arrived - field)[lit] ** 2 / (field[lit] * field.sum() / photons)).sum() / lit.sum()
+    assert chi2 == pytest.approx(1.0, abs=5 * np.sqrt(2 / lit.sum()))
 
 
 def test_tables_of_water():
@@ -333,6 +404,9 @@ def test_the_reference_image_is_in_the_primarys_unit_and_repeats():
         ({"weights": [0.0]}, "not all zero"),
         ({"field": (10, 10, 5, 20)}, "field must be"),
         ({"field": (-5, 0, 5, 20)}, "field must be"),
+        ({"field": np.ones((60, 59))}, "as the view's pixels"),
+        ({"field": np.full((60, 60), np.nan)}, "finite and not negative"),
+        ({"field": np.zeros((60, 60))}, "nothing of the detector open"),
         ({"absorbed_fraction": [0.5, 0.5]}, "one value per energy"),
         ({"grid": slab(100.0, depth_mm=-50.0)}, "inside the volume"),
         ({"grid": slab(100.0, depth_mm=950.0)}, "50 mm behind the detector"),

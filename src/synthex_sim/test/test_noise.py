@@ -8,7 +8,8 @@ from scipy import stats
 
 from synthex_sim.random_streams import Purpose
 from synthex_sim.xray.cuda import cuda_source
-from synthex_sim.xray.noise import GROUP, LANES, absorbed_energy, noise_address, philox, unit_normals
+from synthex_sim.xray.noise import GROUP, LANES, absorbed_energy, noise_address, unit_normals
+from synthex_sim.xray.philox import philox
 
 
 def words(text):

@@ -16,9 +16,9 @@ from solid_volumes import box, cylinder, sphere, voxelised
 
 from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
-from synthex_sim.xray.decomposition import TissueThresholds, WaterEquivalent
+from synthex_sim.xray.decomposition import OfOverlay, TissueThresholds, WaterEquivalent
 from synthex_sim.xray.manipulator import manipulator
-from synthex_sim.xray.materials import BONE, NITINOL, SOFT_TISSUE, STAINLESS_STEEL, material
+from synthex_sim.xray.materials import BONE, NITINOL, SOFT_TISSUE, STAINLESS_STEEL, Material, material
 from synthex_sim.xray.materials import WATER as WATER_ITSELF
 from synthex_sim.xray.packed_volume import pack
 from synthex_sim.xray.projector_cpu import CpuProjector
@@ -236,6 +236,138 @@ def test_a_tool_in_an_overlay_displaces_the_overlay_and_not_what_that_hides():
     assert (before[0] - after[0])[centre] == pytest.approx(0.0, abs=1e-3)
 
 
+@pytest.mark.parametrize("decomposition", [TISSUE, WATER, WaterEquivalent(-130)], ids=["realistic", "naive", "xreg"])
+def test_what_an_overlay_hides_does_not_depend_on_the_physics(decomposition):
+    """A cube about the patient: of -990 HU it hides nothing; of -300 HU, lungs, all of the patient."""
+    view = View.from_krt(K, np.eye(3), (0, 0, 900.0), (64, 64), 1.0)
+    patient = water_box(20, 2.0)
+    cube = Patient("cube", np.full((60, 60, 60), -990, np.int16), np.array(
+        [[2.0, 0, 0, -59.0], [0, 2, 0, -59.0], [0, 0, 2, -59.0], [0, 0, 0, 1]]))
+    cube.hu[0, 0, 0] = 0
+    alone = CpuProjector().project(Scene(patient), [view], decomposition).areas[0, 0]
+    scene = Scene(patient, overlays=(Overlay(cube, np.eye(4)),))
+    over = CpuProjector().project(scene, [view], decomposition).areas[0, 0]
+    assert over[31, 31] == pytest.approx(alone[31, 31], rel=1e-4) and alone[31, 31] > 0.5
+    lungs = replace(cube, hu=np.full_like(cube.hu, -300))
+    scene = Scene(patient, overlays=(Overlay(lungs, np.eye(4)),))
+    over = CpuProjector().project(scene, [view], decomposition).areas[0, 0]
+    by_itself = max(float(decomposition.table(False)[0][-300 + 32768]), 0.0012) * 12.0
+    assert over[31, 31] == pytest.approx(by_itself, rel=0.02)
+
+
+def test_every_value_of_an_overlay_above_air_is_there():
+    for decomposition in (TISSUE, WATER, WaterEquivalent(-130), TissueThresholds(metal_above_hu=2000)):
+        cube = Patient("cube", np.arange(-1000, 3096, dtype=np.int16).reshape(16, 16, 16), np.eye(4))
+        codes = pack(cube, OfOverlay(decomposition)).codes
+        assert np.count_nonzero(codes) == (cube.hu > -800).sum()
+
+
+def test_a_lower_volumes_labels_count_only_where_nothing_lies_above():
+    """Label 1, a ball of 10 mm about the origin, under cubes: one without labels, one with label 2, one of air."""
+    view = View.from_krt(K, np.eye(3), (0, 0, 800.0), (64, 64), 1.0)
+    patient = paint_ball(water_box(40, 1.0), (0, 0, 0), 10.0, 900, 1)
+
+    def cube(low_z, high_z, hu, label):
+        """40 mm across, from low_z to high_z."""
+        affine = np.diag([1.0, 1.0, 1.0, 1.0])
+        affine[:3, 3] = (-19.5, -19.5, low_z + 0.5)
+        values = np.full((40, 40, high_z - low_z), hu, np.int16)
+        return Overlay(Patient("cube", values, affine, np.full(values.shape, label, np.uint8)), np.eye(4))
+
+    def middle(*overlays):
+        projection = CpuProjector().project(Scene(patient, overlays=overlays), [view], TISSUE, depth_labels=(1, 2, 3))
+        depths = {label: projection.depths_mm[0, n, 31, 31] for n, label in enumerate(projection.depth_labels)}
+        return int(projection.hits[0, 31, 31]) & ~1, depths
+
+    assert middle()[0] == 0b10 and middle()[1][1] == pytest.approx(790.0, abs=1.5)
+    hits, depths = middle(cube(-15, 0, 100, 2))  # the ball's nearer half is covered
+    assert hits == 0b110 and depths[1] == pytest.approx(800.0, abs=1.5) and depths[2] == pytest.approx(785.0, abs=1.5)
+    assert middle(cube(-15, 15, 100, 0))[0] == 0  # all of it, by what has no label itself
+    assert middle(cube(-15, 15, 100, 2), cube(-15, 15, 100, 3))[0] == 0b1000  # each covers those below it
+    air = cube(-15, 15, -900, 2)
+    air.volume.hu[0, 0, 0] = 0
+    hits, depths = middle(air)
+    assert hits & 0b10 and depths[1] == pytest.approx(790.0, abs=1.5)
+
+
+@pytest.mark.parametrize("degrees", [(0, 0, 0), (90, 0, 0), (0, 90, 0), (31, -22, 14)])
+def test_an_overlay_elsewhere_changes_no_label(degrees):
+    """The slower way through volumes with others above them finds what the fast one finds."""
+    patient = paint_ball(paint_ball(water_box(30, 3.0), (10, 0, 0), 25.0, 900, 1), (-12, 9, 20), 20.0, 900, 5)
+    far = np.eye(4)
+    far[:3, 3] = 5000.0
+    scenes = Scene(patient), Scene(patient, overlays=(Overlay(water_box(4), far),))
+    fast, slow = (CpuProjector().project(scene, [turned(degrees)], TISSUE, depth_labels=(5,)) for scene in scenes)
+    # a ray through the border of two voxels may take the one or the other
+    assert ((fast.hits ^ slow.hits) & ~np.uint32(1) != 0).mean() < 2e-3 and (fast.hits > 1).mean() > 0.1
+    for label in (1, 5):
+        a, b = (p.depths_mm[0, p.depth_labels.index(label)] for p in (fast, slow))
+        both = np.isfinite(a) & np.isfinite(b)
+        assert both.any() and (np.abs(a[both] - b[both]) > 1e-3).mean() < 0.01
+
+
+def slit_lengths(tool, view, columns, rows, fine=8, steps=40, reach_mm=4.0):
+    """(R, C) mean cm of solid in pixels, by membership of points on fine x fine rays, about depth 700 mm."""
+    share = (np.arange(fine) + 0.5) / fine - 0.5
+    u, v = columns[:, None, None] + share, rows[:, None, None, None] + share[:, None]
+    source, directions = view.ray(np.stack(np.broadcast_arrays(u, v), axis=-1))
+    per_mm = directions @ view.world_to_camera[2, :3]
+    depths = 700.0 + ((np.arange(steps) + 0.5) / steps * 2 - 1) * reach_mm
+    points = source + (depths / per_mm[..., None])[..., None] * directions[..., None, :]
+    return (tool.pieces.contains(points).mean(axis=-1) * 0.2 * reach_mm / per_mm).mean(axis=(-1, -2))
+
+
+@pytest.mark.parametrize(("size", "error"), [(360, 0.3), (720, 0.3), (1536, 0.4)])
+def test_the_slits_are_resolved(cm_geometry, size, error):
+    """0.33 mm wide, of pixels of 0.57, 0.28 and 0.13 mm there: against 64 rays a pixel, as part of their contrast."""
+    tool = manipulator(cm_geometry, np.zeros(27), np.eye(4))
+    k = np.array([[-5257.732, 0, 767.5], [0, 5257.732, 767.5], [0, 0, 1.0]])
+    view = View.from_krt(k, np.eye(3), (0, -52.0, 700.0), (1536, 1536), 0.194).resized((size, size))
+    (column, row), _ = view.project((1.5, 52.0, 0.0))
+    columns, rows = round(column) + np.arange(2.0), round(row) + np.arange(-9.0, 9.0)
+    expected = slit_lengths(tool, view, columns, rows)
+    areas = CpuProjector().project(Scene(None, tools=(tool,)), [view], TISSUE).areas[0, 2] / tool.material.density_g_cm3
+    got = areas[rows.astype(int)[:, None], columns.astype(int)]
+    assert np.ptp(expected) > 0.14 and np.ptp(got) == pytest.approx(np.ptp(expected), rel=0.1)
+    assert np.sqrt(((got - expected) ** 2).mean()) < error * expected.std()
+
+
+def test_a_tool_longer_than_it_is_deep_is_there():
+    """A rod of 900 mm across the beam, 400 mm from the source: 2 cm of metal on its axis, over all of the picture."""
+    view = View.from_krt(K, np.eye(3), (0, 0, 400.0), (64, 64), 1.0).resized((256, 256))
+    areas = CpuProjector().project(Scene(None, tools=(rod(length=900.0),)), [view], TISSUE).areas[0, 2]
+    assert areas[[2, 128, 253], 128] == pytest.approx(2.0 * 6.45, rel=0.01) and areas[128, 2] == 0.0
+    beside = np.eye(4)
+    beside[:3, :3] = Rotation.from_euler("x", 90, degrees=True).as_matrix()  # along the beam, from behind the source on
+    beside[0, 3] = 12.0
+    along = CpuProjector().project(Scene(None, tools=(rod(length=1500.0, pose=beside),)), [view], TISSUE).areas[0, 2]
+    assert along.max() > 100.0 and (along > 0).any(axis=0).sum() > 20
+
+
+def test_tools_of_one_name_and_different_composition_are_two_materials():
+    mine = Material("nitinol", {"Ti": 0.46, "Ni": 0.54}, 6.4)
+    same = Material("nitinol", (("Ti", 0.442), ("Ni", 0.558)), 6.45)
+    assert same == NITINOL and hash(same) == hash(NITINOL) and mine != NITINOL
+    tools = (rod(outer=3.0), rod(mine), rod(same, outer=2.0))
+    areas = CpuProjector().project(Scene(None, tools=tools), [turned((0, 0, 0))], TISSUE)
+    assert areas.materials[2:] == (NITINOL, mine) and areas.areas[0, 2:].max(axis=(1, 2)).min() > 0.1
+
+
+@pytest.mark.parametrize(("fractions", "density", "message"), [
+    ({"Ti": 1.0}, float("nan"), "'alloy': the density in g/cm\\^3 must be finite and positive, got nan"),
+    ({"Ti": 1.0}, -4.5, "density"),
+    ({"Ti": 1.0}, "heavy", "density"),
+    ({"Ti": 100.0}, 4.5, "'alloy': its fractions by mass sum to 100"),
+    ({}, 4.5, "sum to 0"),
+    ({"Ti": 0.5, "Xx": 0.5}, 4.5, "'alloy': unknown element 'Xx'"),
+    ({"ti": 1.0}, 4.5, "unknown element 'ti'"),
+    ({"Ti": 1.2, "Ni": -0.2}, 4.5, "'alloy': the fraction of Ni"),
+])
+def test_a_material_that_cannot_be_is_refused_by_name(fractions, density, message):
+    with pytest.raises(ValueError, match=message):
+        Material("alloy", fractions, density)
+
+
 def test_labels_and_their_depths_come_from_the_same_rays():
     """Two balls of labels 1 and 2, the second 40 mm nearer to the source: who is met, and how deep."""
     patient = paint_ball(paint_ball(water_box(60, 2.0), (0, 0, 20.0), 10.0, 900, 1), (0, 0, -20.0), 10.0, 900, 2)
@@ -295,12 +427,12 @@ def test_the_number_of_threads_does_not_change_a_pixel():
     assert (several.areas == one.areas).all() and (several.depths_mm == one.depths_mm).all()
 
 
-def test_a_volume_is_kept_once_and_packed_into_four_bytes_a_voxel():
+def test_a_volume_is_kept_once_and_packed_into_two_bytes_a_voxel():
     patient = water_box(60, 2.0)
     projector = CpuProjector()
     projector.project(Scene(patient), [turned((0, 0, 0))] * 3, TISSUE)
     volume = projector.prepare(patient, TISSUE)
-    assert projector.prepare(patient, TISSUE) is volume and volume.pairs.nbytes == 4 * 62**3
+    assert projector.prepare(patient, TISSUE) is volume and volume.codes.nbytes == 2 * 62**3
 
 
 def test_hounsfield_units_become_the_stated_densities():
@@ -343,8 +475,13 @@ def test_packing_keeps_densities_to_one_step_and_labels_guide_the_material():
     (lambda: Scene(None, np.zeros((4, 4))), "patient's pose"),
     (lambda: rod(pose=np.diag([1.0, 1.0, -1.0, 1.0])), "tool's pose"),
     (lambda: Overlay(water_box(), np.full((4, 4), np.nan)), "overlay's pose"),
+    (lambda: CpuProjector().project(Scene(None, tools=(rod(length=2000.0, pose=np.diag([1.0, -1.0, -1.0, 1.0])),)),
+                                    [View.from_krt(K, np.eye(3), (0, 0, 5.0), (64, 64), 1.0)], TISSUE),
+     "source lies inside tool 0 of the scene \\(nitinol\\)"),
+    (lambda: replace(water_box(4), labels=np.full((14, 14, 14), 32, np.uint8)), "ids up to 32, rays tell ids up to 31"),
     (lambda: material("adamantium"), "unknown material 'adamantium'; known: air, bone"),
-], ids=["source inside", "air", "no views", "shapes", "patient pose", "mirrored tool", "nan pose", "material"])
+], ids=["source inside", "air", "no views", "shapes", "patient pose", "mirrored tool", "nan pose", "source in tool",
+        "label 32", "material"])
 def test_bad_input_is_refused_with_a_reason(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -137,6 +137,16 @@ def test_the_gap_is_where_the_body_ends():
     assert (outline.air_gap_mm(panel(), moved) == SDD).all()
 
 
+def test_the_gap_behind_a_slab_thinner_than_the_outlines_points_is_that_behind_the_slab():
+    """4 mm of water in voxels of 2 mm, where the points are 10 mm apart."""
+    hu = np.full((60, 60, 40), -1000, np.int16)
+    hu[:, :, 8:10] = 0
+    affine = np.diag([5.0, 5.0, 2.0, 1.0])
+    affine[:3, 3] = [-147.5, -147.5, 600]  # the slab's voxels at z = 616 and 618
+    gap = BodyOutline.of(Patient("slab", hu, affine)).air_gap_mm(panel())
+    assert np.allclose(gap, SDD - 617, atol=1.5)
+
+
 def test_electrons_per_gram():
     soft, bone, water = water_equivalent_factors((SOFT_TISSUE, BONE, WATER))
     assert water == 1.0 and soft == pytest.approx(0.99, abs=0.01) and bone == pytest.approx(0.927, abs=0.01)

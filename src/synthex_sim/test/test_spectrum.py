@@ -147,6 +147,15 @@ def test_the_profile_is_spekpys_where_it_is_asked_directly():
         assert near == pytest.approx(expected, abs=2e-4)
 
 
+def test_a_single_row_and_a_single_pixel_have_a_profile_too():
+    """A pixel on the central ray gets what the ray gets; a row what the middle one of a picture gets."""
+    tube = TubeSettings(90, 12, {"Al": 4.0}, "left")
+    lone = View.from_krt([[-1000.0, 0, 0], [0, 1000.0, 0], [0, 0, 1]], np.eye(3), (0, 0, 700.0), (1, 1), 1.0)
+    assert beam_profile(lone, tube) == pytest.approx(np.ones((1, 1)), abs=1e-4)
+    row = View.from_krt([[-1000.0, 0, 49.5], [0, 1000.0, 0], [0, 0, 1]], np.eye(3), (0, 0, 700.0), (1, 100), 1.0)
+    assert beam_profile(row, tube)[0] == pytest.approx(beam_profile(VIEW, tube)[49:51].mean(axis=0), abs=2e-4)
+
+
 def test_a_profile_needs_to_know_the_anode_and_to_stay_out_of_its_shadow():
     with pytest.raises(ValueError, match="does not say on which side the anode is"):
         beam_profile(VIEW, TubeSettings(90, 12, {"Al": 4.0}))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from synthex_sim import anatomy
+from synthex_sim.annotation.occlusion import occluded
 from synthex_sim.carm.view import View
 from synthex_sim.xray.projection import Projection
 from synthex_sim.xray.scene import Scene
@@ -27,7 +28,8 @@ class Annotation:
         names: landmark names, order of the arrays below.
         landmarks: (L, 2) float64 (column, row); NaN where the scene has no such landmark.
         depth_mm: (L,) float64 along the optical axis; NaN likewise.
-        visible: (L,) bool, inside the image.
+        visible: (L,) bool, inside the image: between source and detector, and its pixel on the detector.
+        occluded: (L,) bool, another structure lies before it (``occlusion``), or None where that was not asked for.
     """
 
     mask: np.ndarray
@@ -36,15 +38,21 @@ class Annotation:
     landmarks: np.ndarray
     depth_mm: np.ndarray
     visible: np.ndarray
+    occluded: np.ndarray | None = None
 
 
 def annotate(
-    scene: Scene, view: View, projection: Projection, n: int = 0, names: tuple[str, ...] = anatomy.SESSION_LANDMARKS
+    scene: Scene, view: View, projection: Projection, n: int = 0, names: tuple[str, ...] = anatomy.SESSION_LANDMARKS,
+    occlusion: bool = False,
 ) -> Annotation:
     """Masks and landmarks of the scene in one view.
 
     Args:
         view: view ``n`` of the projection.
+        occlusion: whether to find out which landmarks are occluded, some milliseconds each.
+
+    Raises:
+        ValueError: the projection was made without labels.
     """
     points = landmark_points(scene, names)
     pixels, depth = view.project(points)
@@ -55,26 +63,37 @@ def annotate(
         names=names,
         landmarks=pixels,
         depth_mm=depth,
-        visible=view.contains(pixels),
+        visible=view.contains(pixels) & (depth <= view.source_to_detector_mm),
+        occluded=occluded(scene, view, points) if occlusion else None,
     )
 
 
 def landmark_points(scene: Scene, names: tuple[str, ...]) -> np.ndarray:
-    """(L, 3) float64 world millimetres of the named landmarks; NaN where the scene has none of that name."""
+    """(L, 3) float64 world millimetres of the named landmarks; NaN where the scene has none of that name.
+
+    Of several volumes that name a landmark the topmost has it: a femur laid over the patient brings its own.
+    """
     points = np.full((len(names), 3), np.nan)
     for row, name in enumerate(names):
         if name == "CM-base" and scene.tools:
             points[row] = scene.tools[0].base_world
         elif name == "CM-tip" and scene.tools:
             points[row] = scene.tools[0].tip_world
-        elif scene.patient is not None and name in scene.patient.landmarks:
-            pose = scene.patient_pose
-            points[row] = pose[:3, :3] @ scene.patient.landmarks[name] + pose[:3, 3]
+        else:
+            for volume, pose in scene.volumes:
+                if name in volume.landmarks:
+                    points[row] = pose[:3, :3] @ volume.landmarks[name] + pose[:3, 3]
     return points
 
 
 def label_mask(projection: Projection, n: int = 0) -> np.ndarray:
-    """(R, C) uint8: one label for each pixel of view ``n``, by the priority rule above."""
+    """(R, C) uint8: one label for each pixel of view ``n``, by the priority rule above.
+
+    Raises:
+        ValueError: the projection was made without labels.
+    """
+    if projection.hits is None:
+        raise ValueError("this projection was made without labels (labels=False); render it with labels to annotate it")
     hits = _on_cpu(projection.hits[n])
     left_depth, right_depth = (
         _on_cpu(projection.depths_mm[n, projection.depth_labels.index(label)])

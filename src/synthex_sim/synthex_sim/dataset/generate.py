@@ -126,11 +126,16 @@ def _render(
 
 
 def _check_aim(drawn: DrawnScene, index: int) -> None:
-    """Raises ValueError where the beam misses the patient: an image of nothing would teach a network nothing."""
-    for volume, pose in drawn.scene.volumes:
-        reason = why_missed(drawn.view, volume_corners(pose @ volume.affine, volume.hu.shape), volume.name)
-        if reason:
-            raise ValueError(f"sample {index} shows nothing of its patient: {reason}")
+    """Raises ValueError where the beam misses the patient: an image of nothing would teach a network nothing.
+
+    An overlay may lie outside of the beam, as a femur does in a picture of the other hip.
+    """
+    patient = drawn.scene.patient
+    if patient is None:
+        return
+    corners = volume_corners(drawn.scene.patient_pose @ patient.affine, patient.hu.shape)
+    if reason := why_missed(drawn.view, corners, patient.name):
+        raise ValueError(f"sample {index} shows nothing of its patient: {reason}")
 
 
 def _attributes(task: Task, split: str) -> dict[str, object]:

@@ -16,7 +16,7 @@ from synthex_sim import anatomy
 from synthex_sim.annotation.annotation import Annotation
 from synthex_sim.carm.carm import CArm, CArmJoints
 from synthex_sim.carm.view import View
-from synthex_sim.xray.physics import Physics
+from synthex_sim.xray.collimation import Collimator, Rectangle
 from synthex_sim.xray.radiograph import Radiograph
 
 OPTICAL_FRAME = "carm_source_optical"
@@ -64,23 +64,30 @@ def camera_info_message(view: View, header: Header) -> CameraInfo:
 
 
 def exposure_message(
-    view: View, carm: CArm, radiograph: Radiograph, header: Header, renderer: str, projector: str, physics: Physics,
-    lag: bool, seed: int,
+    view: View, carm: CArm, radiograph: Radiograph, header: Header, renderer: str, projector: str, seed: int,
 ) -> Exposure:
-    """Physics and geometry of one image; the caller adds the frame counters and the time it took."""
+    """Physics and geometry of one image; the caller adds the frame counters and the time it took.
+
+    The physics is what the image does show, not what was asked for.
+
+    Raises:
+        ValueError: the field is no upright rectangle, which is all that the message can say.
+    """
+    physics = radiograph.physics
     return Exposure(
         header=header,
         kvp=radiograph.exposure.kvp,
         mas=radiograph.exposure.mas,
+        collimation=_blades(radiograph.exposure.collimator),
         spectrum=radiograph.spectrum,
         renderer=renderer,
         projector=projector,
         scatter=physics.scatter,
-        grid=physics.grid and carm.grid is not None,
+        grid=physics.grid,
         noise=physics.noise,
         blur=physics.blur,
         heel_effect=physics.heel_effect,
-        lag=lag,
+        lag=radiograph.lag,
         gain=physics.gain,
         seed=seed,
         source_to_detector=float(to_metres(view.source_to_detector_mm)),
@@ -118,6 +125,16 @@ def label_info_message(stamp: TimeMessage) -> LabelInfo:
     message.header.stamp = stamp
     message.header.frame_id = OPTICAL_FRAME
     return message
+
+
+def _blades(collimator: Collimator | None) -> list[float]:
+    """Left, right, top and bottom in metres; zeros for the whole field."""
+    if collimator is None:
+        return [0.0] * 4
+    if not isinstance(collimator, Rectangle) or collimator.rotation_deg:
+        raise ValueError(f"an exposure message holds the blades of an upright rectangle, not {collimator}")
+    edges_mm = collimator.left_mm, collimator.right_mm, collimator.top_mm, collimator.bottom_mm
+    return [float(to_metres(edge)) for edge in edges_mm]
 
 
 def _landmark(annotation: Annotation, index: int) -> Landmark2D:

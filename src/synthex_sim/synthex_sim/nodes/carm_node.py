@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,11 @@ from synthex_sim.operating_room import OperatingRoom
 from synthex_sim.patient.source import load_patient
 from synthex_sim.patient.surface import bone_surfaces
 from synthex_sim.xray import radiograph
-from synthex_sim.xray.collimation import Rectangle
+from synthex_sim.xray.collimation import Rectangle, field_masks
+from synthex_sim.xray.heel import beam_profile
 from synthex_sim.xray.lag import Lag
 from synthex_sim.xray.physics import GAIN, SCATTER, Physics
-from synthex_sim.xray.renderer import RENDERERS
+from synthex_sim.xray.renderer import PATIENT_ALONE, RENDERERS
 from synthex_sim.xray.scene import Scene
 from synthex_sim.xray.simulator import PROJECTORS, XraySimulator
 
@@ -72,6 +74,8 @@ TABLE = (
               "central ray, as seen in the picture; zeros: the whole field", "mm", length=4),
     Parameter("scatter", str, "kernel", "scattered radiation: none, by superposed kernels, or by photon transport (a minute "
               "an image)", choices=SCATTER),
+    Parameter("monte_carlo_photons", int, Physics.monte_carlo_photons, "photons followed for one image with scatter by "
+              "photon transport; noise falls with the root, time grows with the number", range=(1, 10**9)),
     Parameter("grid", bool, True, "the device's anti-scatter grid, if it has one"),
     Parameter("noise", bool, True, "quantum and readout noise"),
     Parameter("blur", bool, True, "the scintillator's spread of light"),
@@ -99,16 +103,40 @@ TABLE = (
 _RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _ANSWER_TIMEOUT_S = 10.0
+#: Photons followed in a second where two slow cores are shared with others (a third of what they do alone).
+_PHOTONS_PER_S = 1e5
 
 #: What an exposure is answered with and published as.
 _Frame = tuple[Image, CameraInfo, Exposure]
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    """Refuses tube voltages and blades that no exposure can be made with."""
+    """Refuses what no exposure can be made with, so that no frame has to fail for it."""
     if values["kvp"]:
         radiograph.Exposure(values["kvp"], 1.0)
-    _collimator(values)
+    blades = _collimator(values)
+    if values["renderer"] in PATIENT_ALONE and (values["manipulator"] or blades is not None):
+        raise ValueError(
+            f"the renderer '{values['renderer']}' takes a patient alone: set manipulator to false and collimation_mm to "
+            "zeros"
+        )
+    if blades is not None or values["heel_effect"]:
+        _check_device(_device(values["device_file"]), blades, values["heel_effect"])
+
+
+def _device(path: str) -> CArm:
+    try:
+        return CArm.from_yaml(path)
+    except OSError as error:
+        raise ValueError(f"C-arm profile {path}: {error.strerror or error}") from error
+
+
+def _check_device(carm: CArm, blades: Rectangle | None, heel_effect: bool) -> None:
+    view = carm.view(carm.rest)
+    if blades is not None:
+        field_masks(blades, [view])
+    if heel_effect:
+        beam_profile(view, carm.tube)
 
 
 def _collimator(values: Mapping[str, Any]) -> Rectangle | None:
@@ -216,14 +244,22 @@ class CArmNode(LifecycleNode):
         self._start_ns = self.get_clock().now().nanoseconds
         self._arm = ArmMotion(Positioner(carm, script(0.0), script if p["script"] else None), self._now_s)
         self._aim = aim
-        # the first exposure compiles the ray casters (the tool's too, hence a straight one in the middle) and splits the
-        # volume: done here, not while the session waits
-        shaft = np.eye(4)
-        shaft[2, 3] = p["reference_height_mm"]
-        scene = self._room.scene(shaft, np.zeros(geometry.joint_count))
-        self._simulator.acquire(scene, self._room.view(script(0.0)), self._exposure(), self._physics())
+        self._warm_up(self._room.view(script(0.0)))
         where = "an empty room" if patient is None else f"{patient.name}, {' x '.join(map(str, patient.hu.shape))} voxels"
         self.get_logger().info(f"{carm.name} over {where}; research and simulation only, not a medical device")
+
+    def _warm_up(self, view: View) -> None:
+        """The first exposure compiles the ray casters and splits the volume: done here, not while the session waits.
+
+        The tool's too, hence a straight one in the middle, unless images are to show none.
+        """
+        shape = (None, None)
+        if self._settings["manipulator"]:
+            shaft = np.eye(4)
+            shaft[2, 3] = self._settings["reference_height_mm"]
+            shape = shaft, np.zeros(self._room.manipulator.joint_count)
+        physics = replace(self._physics(), monte_carlo_photons=1000)
+        self._simulator.acquire(self._room.scene(*shape), view, self._exposure(), physics)
 
     def _make_interface(self) -> None:
         publish = self.create_publisher
@@ -282,21 +318,23 @@ class CArmNode(LifecycleNode):
         now_ns = self.get_clock().now().nanoseconds
         joints = self._arm.joints(self._seconds(now_ns))
         shape = self._shape if self._settings["manipulator"] else None
-        return lambda: self._expose(now_ns, joints, shape, settings, fluoroscopy and self._settings["lag"], started)
+        physics, lag = self._physics(), fluoroscopy and self._settings["lag"]
+        return lambda: self._expose(now_ns, joints, shape, settings, physics, lag, started)
 
-    def _expose(self, now_ns: int, joints: CArmJoints, shape: Any, settings: radiograph.Exposure, lag: bool,
-                started: float) -> _Frame:
+    def _expose(self, now_ns: int, joints: CArmJoints, shape: Any, settings: radiograph.Exposure, physics: Physics,
+                lag: bool, started: float) -> _Frame:
         view = self._room.view(joints)
         scene = self._room.scene(*(shape or (None, None)))
         self._warn_of_empty_images(scene, view)
         number = self._published + 1
         seed = self._settings["seed"]
-        physics = self._physics()
         memory = {"lag": self._lag, "interval_s": self._since_last_frame_s(now_ns)} if lag else {}
         image, annotation = self._simulator.acquire(scene, view, settings, physics, seed, number, **memory)
+        if lag:  # only now: a frame that failed leaves no ghost, and the next one's interval is that since the last
+            self._lag_ns = now_ns
         header = Header(stamp=stamp_message(now_ns), frame_id=carm_messages.OPTICAL_FRAME)
         exposure = carm_messages.exposure_message(view, self._room.carm, image, header, self._settings["renderer"],
-                                                  self._settings["projector"], physics, lag, seed)
+                                                  self._settings["projector"], seed)
         exposure.frame_counter = self._published = number
         exposure.frames_skipped = self._skipped
         exposure.render_seconds = time.perf_counter() - started
@@ -322,7 +360,7 @@ class CArmNode(LifecycleNode):
 
     def _since_last_frame_s(self, now_ns: int) -> float:
         """Seconds since the frame before that had lag; a clock that went back counts as an hour, after which none is left."""
-        before, self._lag_ns = self._lag_ns, now_ns
+        before = self._lag_ns
         return (now_ns - before) * 1e-9 if before is not None and now_ns > before else 3600.0
 
     def _exposure(self, kvp: float = 0.0, mas: float = 0.0) -> radiograph.Exposure:
@@ -331,7 +369,13 @@ class CArmNode(LifecycleNode):
         return radiograph.Exposure(kvp or p["kvp"] or carm.tube.kvp, mas or p["mas"] or carm.mas, _collimator(p))
 
     def _physics(self) -> Physics:
-        return Physics(**{name: self._settings[name] for name in ("scatter", "grid", "noise", "blur", "heel_effect", "gain")})
+        names = ("scatter", "grid", "noise", "blur", "heel_effect", "gain", "monte_carlo_photons")
+        return Physics(**{name: self._settings[name] for name in names})
+
+    def _answer_timeout_s(self) -> float:
+        """How long a single shot may take: photon transport, with the frame before it that may be under way, is slow."""
+        photons = self._settings["monte_carlo_photons"] if self._settings["scatter"] == "monte_carlo" else 0
+        return _ANSWER_TIMEOUT_S + 2.0 * photons / _PHOTONS_PER_S
 
     def _publish_pose(self, joints: CArmJoints, stamp: Any) -> None:
         carm = self._room.carm
@@ -381,15 +425,16 @@ class CArmNode(LifecycleNode):
             response.message = "carm_node is not active"
             return response
         answer: Future[_Frame] = Future()
+        patience_s = self._answer_timeout_s()
         try:
             expose = self._frame(self._exposure(request.kvp, request.mas))
             self._worker.offer(lambda: _resolve(answer, expose), dropped=answer.cancel)
-            response.image, response.camera_info, response.exposure = answer.result(_ANSWER_TIMEOUT_S)
+            response.image, response.camera_info, response.exposure = answer.result(patience_s)
             response.success = True
         except CancelledError:
             response.message = "a newer request took this one's place, or carm_node was shut down"
         except TimeoutError:
-            response.message = f"no image within {_ANSWER_TIMEOUT_S:g} s; see the diagnostics of carm_node"
+            response.message = f"no image within {patience_s:g} s; see the diagnostics of carm_node"
         except Exception as error:  # noqa: BLE001 - whatever it was, the one who asked must hear of it
             response.message = str(error) or type(error).__name__
         return response

@@ -11,6 +11,9 @@ import numpy as np
 
 from synthex_sim import anatomy
 
+#: Which structures a ray meets is kept in the bits of a 32-bit word.
+MAX_LABEL = 31
+
 
 @dataclass(frozen=True, eq=False)
 class Patient:
@@ -20,8 +23,13 @@ class Patient:
         name: what to call it in logs and reports; never a person's name or id.
         hu: (I, J, K) int16, Hounsfield units, indexed [i, j, k].
         affine: (4, 4) float64, voxel index (i, j, k) -> patient LPS millimetres; voxel centres at integers.
-        labels: (I, J, K) uint8 of ``anatomy`` ids on the same grid, or None where nothing was segmented.
+        labels: (I, J, K) uint8 of ``anatomy`` ids on the same grid, at most ``MAX_LABEL``, or None where nothing was
+            segmented.
         landmarks: name -> (3,) LPS millimetres; names as in ``anatomy.HIP_LANDMARKS``; may be empty.
+
+    Raises:
+        ValueError: an empty volume, arrays of other shapes or types, an affine that has no inverse, or label ids that
+            are too great; the message says which.
     """
 
     name: str
@@ -41,6 +49,11 @@ class Patient:
         if self.labels is not None and (self.labels.shape != self.hu.shape or self.labels.dtype != np.uint8):
             raise ValueError(
                 f"labels must be uint8 on the volume's grid {self.hu.shape}, got {self.labels.dtype} {self.labels.shape}"
+            )
+        if self.labels is not None and self.labels.max() > MAX_LABEL:
+            raise ValueError(
+                f"patient {self.name}: its label map uses ids up to {self.labels.max()}, rays tell ids up to "
+                f"{MAX_LABEL} apart; rename them by a label scheme (config/labels)"
             )
         object.__setattr__(self, "affine", affine)
         object.__setattr__(

@@ -32,6 +32,9 @@ class BodyOutline:
         """The outline of what is denser than ``air_up_to_hu`` (skin, not the table's foam)."""
         steps = np.maximum(1, np.rint(_POINTS_MM / patient.spacing_mm)).astype(int)
         solid = patient.hu[tuple(slice(s // 2, None, s) for s in steps)] > air_up_to_hu
+        while not solid.any() and (steps > 1).any():  # something thin may lie between the points
+            steps = np.maximum(1, steps // 2)
+            solid = patient.hu[tuple(slice(s // 2, None, s) for s in steps)] > air_up_to_hu
         surface = np.argwhere(solid & ~ndimage.binary_erosion(solid))
         index = surface * steps + steps // 2
         return cls(index @ patient.affine[:3, :3].T + patient.affine[:3, 3])
@@ -46,15 +49,23 @@ class BodyOutline:
             (12, 12) float32 mm over the detector, smoothed; the mean where the beam passes the body by, and the
             distance from source to detector where it does so everywhere.
         """
-        pose = np.eye(4) if pose is None else np.asarray(pose, dtype=np.float64)
-        pixels, depth = view.project(self.points @ pose[:3, :3].T + pose[:3, 3])
-        sdd = view.source_to_detector_mm
-        seen = view.contains(pixels) & (depth < sdd)
-        if not seen.any():
-            return np.full((_FIELDS, _FIELDS), sdd, dtype=np.float32)
-        rows, cols = view.shape
-        place = ((pixels[seen] + 0.5) * [_FIELDS / cols, _FIELDS / rows]).astype(int)
-        last = np.zeros((_FIELDS, _FIELDS))
-        np.maximum.at(last, (place[:, 1], place[:, 0]), depth[seen])
-        gap = np.where(last > 0, sdd - last, sdd - last[last > 0].mean())
-        return ndimage.uniform_filter(gap, 3, mode="nearest").astype(np.float32)
+        return air_gap_mm(self.posed(np.eye(4) if pose is None else np.asarray(pose, dtype=np.float64)), view)
+
+    def posed(self, pose: np.ndarray) -> np.ndarray:
+        """(n, 3) the points in the world, mm, by a (4, 4) pose."""
+        return self.points @ pose[:3, :3].T + pose[:3, 3]
+
+
+def air_gap_mm(points: np.ndarray, view: View) -> np.ndarray:
+    """The gap behind (n, 3) points in the world, mm, of the outlines of all that is in the beam; see ``BodyOutline``."""
+    pixels, depth = view.project(points)
+    sdd = view.source_to_detector_mm
+    seen = view.contains(pixels) & (depth < sdd)
+    if not seen.any():
+        return np.full((_FIELDS, _FIELDS), sdd, dtype=np.float32)
+    rows, cols = view.shape
+    place = ((pixels[seen] + 0.5) * [_FIELDS / cols, _FIELDS / rows]).astype(int)
+    last = np.zeros((_FIELDS, _FIELDS))
+    np.maximum.at(last, (place[:, 1], place[:, 0]), depth[seen])
+    gap = np.where(last > 0, sdd - last, sdd - last[last > 0].mean())
+    return ndimage.uniform_filter(gap, 3, mode="nearest").astype(np.float32)

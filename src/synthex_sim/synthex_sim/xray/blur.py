@@ -18,13 +18,16 @@ blur: it belongs to how the beam is sampled.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import numpy as np
 from numba import njit, prange
 from scipy.optimize import nnls
 
+#: Widest MTF that pixels can see, f0 in cycles per pixel: the response at the band's corner is 0.9999 there.
+_WIDEST = 71.0
+#: Root mean square error of the response at which more taps are of no use.
+_GOOD_ENOUGH = 1e-4
 #: Narrowest MTF that a small kernel can hold, f0 in cycles per pixel; it takes about 20 taps to each side.
 _NARROWEST = 0.065
 
@@ -39,7 +42,8 @@ def blur_kernel(half_per_mm: float, pixel_mm: float) -> np.ndarray:
     """The taps for one pixel size.
 
     Args:
-        half_per_mm: frequency at which the MTF is one half; ``math.inf`` gives the single tap 1.
+        half_per_mm: frequency at which the MTF is one half; ``math.inf``, or so high that pixels see no blur, gives the
+            single tap 1.
         pixel_mm: pixel pitch on the detector.
 
     Returns:
@@ -48,7 +52,7 @@ def blur_kernel(half_per_mm: float, pixel_mm: float) -> np.ndarray:
     Raises:
         ValueError: the blur is wider than about 20 pixels to each side.
     """
-    if math.isinf(half_per_mm):
+    if half_per_mm * pixel_mm > _WIDEST:
         kernel = np.ones((1, 1), np.float32)
         kernel.setflags(write=False)
         return kernel
@@ -56,7 +60,7 @@ def blur_kernel(half_per_mm: float, pixel_mm: float) -> np.ndarray:
         raise ValueError(f"an MTF of one half at {half_per_mm:g} /mm is too wide a blur for pixels of {pixel_mm:g} mm")
     radius = 1
     kernel, error = _fitted(half_per_mm * pixel_mm, radius)
-    while True:
+    while error > _GOOD_ENOUGH:
         radius += 1
         wider, smaller_error = _fitted(half_per_mm * pixel_mm, radius)
         if smaller_error > 0.9 * error:

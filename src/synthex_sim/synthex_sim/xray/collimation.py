@@ -8,6 +8,7 @@ is inside.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,22 @@ class Collimator(Protocol):
 
     def mask(self, view: View) -> np.ndarray:
         """(R, C) float32: share of each pixel's area that the beam reaches, 0..1."""
+
+
+def field_masks(collimator: Collimator, views: Sequence[View]) -> np.ndarray:
+    """(V, R, C) float32: the collimator's mask in each view.
+
+    Raises:
+        ValueError: it leaves nothing of a view's detector open.
+    """
+    masks = np.stack([collimator.mask(view) for view in views])
+    if not masks.any(axis=(1, 2)).all():
+        rows_mm, columns_mm = (n * views[0].pixel_spacing_mm for n in views[0].shape)
+        raise ValueError(
+            f"the collimator leaves nothing of the detector open: {collimator}, and the detector measures "
+            f"{columns_mm:.0f} x {rows_mm:.0f} mm across and down; its positions are millimetres on the detector from the central ray"
+        )
+    return masks
 
 
 @dataclass(frozen=True)

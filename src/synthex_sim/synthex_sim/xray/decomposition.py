@@ -11,10 +11,12 @@ from typing import Protocol
 
 import numpy as np
 
-from synthex_sim.xray.materials import BONE, SOFT_TISSUE, TITANIUM, WATER, Material
+from synthex_sim.xray.materials import AIR, BONE, SOFT_TISSUE, TITANIUM, WATER, Material
 
 #: Marks in the material table what is as good as vacuum.
 NOTHING = -1
+#: Where an overlay has at most this many Hounsfield units it is empty, whatever the physics: the threshold of air.
+EMPTY_UP_TO_HU = -800
 #: Energy at which a Hounsfield value is taken to be measured.
 CT_ENERGY_KEV = np.array([70.0])
 
@@ -112,3 +114,35 @@ class WaterEquivalent:
         hu = np.arange(-32768, 32768)
         density = np.maximum(hu - self.zero_hu, 0) / 1000.0
         return density.astype(np.float32), np.where(density > 0, 0, NOTHING).astype(np.int8)
+
+
+@dataclass(frozen=True)
+class OfOverlay:
+    """What another decomposition makes of an overlay: empty is what is air, all else is there.
+
+    What an overlay hides must not depend on the physics. By its own threshold ``WaterEquivalent`` would let air of
+    -990 HU blank the patient, and with xreg's ``zero_hu`` fat would let the patient shine through. What is not empty is
+    at least as dense as air, so that its code is not that of nothing.
+
+    Attributes:
+        of: the decomposition of the patient below.
+    """
+
+    of: Decomposition
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        return self.of.materials
+
+    @property
+    def nothing_below_hu(self) -> int:
+        return EMPTY_UP_TO_HU
+
+    def table(self, in_bone: bool) -> tuple[np.ndarray, np.ndarray]:
+        density, material = self.of.table(in_bone)
+        empty = np.arange(-32768, 32768) <= EMPTY_UP_TO_HU
+        there = np.maximum(density, np.float32(AIR.density_g_cm3))
+        return (
+            np.where(empty, np.float32(0.0), there),
+            np.where(empty, NOTHING, np.maximum(material, 0)).astype(np.int8),
+        )

@@ -160,7 +160,8 @@ class Detector:
             seed, samples: address of the noise: one seed, (V,) sample numbers.
             noise: quantum noise and read-out noise.
             blur: the scintillator's.
-            gain: ``"auto"`` gives the open field 60000 counts, ``"fixed"`` the saturated panel 65535.
+            gain: ``"auto"`` gives 60000 counts to the open field or, where that saturates the panel, to the saturated
+                panel; ``"fixed"`` gives 65535 to the saturated panel.
             lag: what the panel remembers, ``None`` for single shots; the views are then its next frames, in order.
             interval_s: time between two frames; used with ``lag`` only.
 
@@ -193,7 +194,8 @@ class Detector:
             limit_kev=limit,
             deviation_kev=self.readout_noise_kev(pixel_spacing_mm) if noise else 0.0,
             steps_per_kev=(scale / step).astype(np.float32),
-            most_steps=(np.minimum(limit * scale, _LARGEST_COUNT) / step).astype(np.int32),
+            # a saturated panel's counts are whole by the choice of the gain: no rounding error may cost one of them
+            most_steps=np.floor(np.minimum(limit * scale, _LARGEST_COUNT) / step + 1e-6).astype(np.int32),
             step=step,
         )
         return DetectorImage(
@@ -208,7 +210,7 @@ class Detector:
         if not (np.isfinite(open_field) & (open_field > 0)).all():
             raise ValueError(f"the open field must absorb some energy, got {open_field} keV")
         if gain == "auto":
-            return OPEN_FIELD_COUNTS / open_field
+            return OPEN_FIELD_COUNTS / np.minimum(open_field, limit)
         if gain != "fixed":
             raise ValueError(f"gain must be 'auto' or 'fixed', got '{gain}'")
         if math.isinf(limit):

@@ -50,8 +50,9 @@ def beam_profile(view: View, tube: TubeSettings) -> np.ndarray:
 def _profile(
     tube: TubeSettings, shape: tuple[int, int], spacing_mm: float, distance_mm: float, column0: float, row0: float
 ) -> np.ndarray:
-    rows_mm = (np.array([0.0, shape[0] - 1.0]) - row0) * spacing_mm
-    columns_mm = (np.array([0.0, shape[1] - 1.0]) - column0) * spacing_mm
+    # edges of the outermost pixels: a spline needs two ends, also over a single row
+    rows_mm = (np.array([-0.5, shape[0] - 0.5]) - row0) * spacing_mm
+    columns_mm = (np.array([-0.5, shape[1] - 0.5]) - column0) * spacing_mm
     row_knots, column_knots = np.linspace(*rows_mm, _KNOTS), np.linspace(*columns_mm, _KNOTS)
     spek = filtered_tube(tube, 2.0)
     towards = np.array(_TOWARDS_ANODE[tube.anode_side])

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 
 from synthex_sim.xray.ray_range import clip_to_slab, dominant_axis, planes_between
-from synthex_sim.xray.raw_access import mul_add, take_byte
+from synthex_sim.xray.raw_access import mul_add, take_word
 
 _TILE = 16
 _SLAB = 64
@@ -29,7 +29,7 @@ def _along_ray(cells, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b
         ib = _I(b0 + n * slope_b)
         ic = _I(c0 + n * slope_c)
         at = mul_add(_I(plane), _I(stride_a), mul_add(ib, _I(stride_b), mul_add(ic, _I(stride_c), _I(start))))
-        label = take_byte(cells, at)
+        label = take_word(cells, at) & _U(0xFF)
         seen |= _U(1) << label
         first_a = min(first_a, _I(plane) if label == _U(label_a) else _I(_NEVER))
         first_b = min(first_b, _I(plane) if label == _U(label_b) else _I(_NEVER))

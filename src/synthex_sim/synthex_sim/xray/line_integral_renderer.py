@@ -8,11 +8,13 @@ is xreg's linear threshold and gives bone more contrast. A tool is water of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.view import View
+from synthex_sim.xray.collimation import field_masks
 from synthex_sim.xray.decomposition import WaterEquivalent
 from synthex_sim.xray.lag import Lag
 from synthex_sim.xray.physics import Physics
@@ -59,19 +61,25 @@ class LineIntegralRenderer:
         self, projection: Projection, scene: Scene, views: Sequence[View], exposure: Exposure, physics: Physics, seed: int,
         samples: Sequence[int], lag: Lag | None = None, interval_s: float = 1.0,
     ) -> Radiographs:
-        """The images of a projection; see ``Renderer``. Only noise and collimator are heeded."""
+        """The images of a projection; see ``Renderer``. Only noise and collimator are heeded.
+
+        Raises:
+            ValueError: the collimator leaves nothing open.
+        """
         xp = self._processor.xp
         transmission = xp.exp(-np.float32(WATER_CM2_PER_G) * projection.areas.sum(axis=1))
-        if physics.noise and self._quanta is not None:
+        noisy = physics.noise and self._quanta is not None
+        if noisy:
             # quanta of one energy: the variance is the count itself
             quanta = transmission * np.float32(self._quanta)
             drawn = self._processor.panel.absorbed_energy(quanta, quanta, seed, samples)
             transmission = drawn / np.float32(self._quanta)
         if exposure.collimator is not None:
-            transmission *= xp.asarray(np.stack([exposure.collimator.mask(view) for view in views]))
+            transmission *= xp.asarray(field_masks(exposure.collimator, views))
         return Radiographs(
             counts=xp.clip(xp.rint(transmission * np.float32(OPEN_FIELD_COUNTS)), 0, 65535).astype(np.uint16),
             open_field=np.full(len(views), float(OPEN_FIELD_COUNTS)),
             exposure=exposure,
             spectrum=f"one energy, mu of water {WATER_CM2_PER_G:g} cm^2/g",
+            physics=replace(Physics.ideal(), noise=noisy),
         )

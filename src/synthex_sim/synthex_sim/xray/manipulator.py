@@ -23,5 +23,5 @@ def manipulator(geometry: CmGeometry, angles: np.ndarray, pose: np.ndarray) -> T
         pose=np.asarray(pose, dtype=np.float64),
         base=base_point(geometry),
         tip=tip_point(geometry, angles),
-        material=Material(geometry.material, dict(geometry.mass_fractions), geometry.density_g_per_cm3),
+        material=Material(geometry.material, geometry.mass_fractions, geometry.density_g_per_cm3),
     )

@@ -7,9 +7,9 @@ linear between planes.
 What makes it fast (docs/benchmarks/render.md):
 - the loop along one ray is free of stores and of 64-bit indices, so LLVM turns it into vector gathers, eight planes at
   a time on AVX2 and AVX-512;
-- one 32-bit word gives two of the four neighbours with their materials (``packed_volume``);
-- that loop is inlined: as a function of its own numba would run one translation of it when it has just been compiled and
-  another, which rounds otherwise, when it comes from the cache;
+- one look-up of 32 bits gives two of the four neighbours with their materials (``packed_volume``);
+- that loop is inlined: as a function of its own numba would run one translation of it when it has just been compiled
+  and another, which rounds otherwise, when it comes from the cache;
 - rays go in square tiles and tiles in slabs of planes, so that what a tile needs stays in the first-level cache.
 """
 
@@ -20,13 +20,14 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from synthex_sim.xray.raw_access import mul_add, take
+from synthex_sim.xray.raw_access import mul_add, take_word
 from synthex_sim.xray.ray_range import clip_to_slab, dominant_axis, planes_between
 
 _TILE = 16
-_SLAB = 32
-#: Keeps the right and upper neighbours of an interpolation on the grid; the outermost layer holds nothing.
-_EDGE = 1e-3
+_SLAB = 64
+#: Rays end so many voxels before the outermost layer, which holds nothing, that neighbours stay on the grid: a constant,
+#: and what 64 steps in float32 may be off for every voxel of a side.
+_EDGE, _EDGE_OF_SIDE = 1e-3, 2.0**-18
 _I, _U, _F = np.int32, np.uint32, np.float32
 
 
@@ -34,7 +35,7 @@ def _make_along_ray(material_bits: int, paired: bool):
     """Makes the loop along one ray for volumes with so many material bits.
 
     Args:
-        paired: whether the second axis across the ray is k, so that one word holds both neighbours along it.
+        paired: whether the second axis across the ray is k, along which a word holds both neighbours.
     """
     mask = _U((1 << (16 - material_bits)) - 1)
     bits = _U(material_bits)
@@ -50,7 +51,7 @@ def _make_along_ray(material_bits: int, paired: bool):
         return density if (code & materials) == material else _F(0.0)
 
     @njit(fastmath=True, nogil=True, forceinline=True)
-    def along_ray(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c):
+    def along_ray(codes, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c):
         """Sums of the interpolated density codes of all, of the second, third and fourth material over ``count`` planes."""
         total = _F(0.0)
         second = _F(0.0)
@@ -62,23 +63,23 @@ def _make_along_ray(material_bits: int, paired: bool):
             ic = _I(c)
             wb = b - _F(ib)
             wc = c - _F(ic)
-            at = mul_add(ib, _I(stride_b), mul_add(ic, _I(stride_c), row))
+            at = mul_add(ib, _I(stride_b), mul_add(_I(1), ic, row) if paired else mul_add(ic, _I(stride_c), row))
             b += slope_b
             c += slope_c
             row = mul_add(_I(1), row, _I(stride_a))
             next_b = mul_add(_I(1), at, _I(stride_b))
             if paired:
-                near = take(pairs, at)
-                far = take(pairs, next_b)
+                near = take_word(codes, at)
+                far = take_word(codes, next_b)
                 k00 = near & _U(0xFFFF)
                 k01 = near >> _U(16)
                 k10 = far & _U(0xFFFF)
                 k11 = far >> _U(16)
             else:
-                k00 = take(pairs, at) & _U(0xFFFF)
-                k01 = take(pairs, mul_add(_I(1), at, _I(stride_c))) & _U(0xFFFF)
-                k10 = take(pairs, next_b) & _U(0xFFFF)
-                k11 = take(pairs, mul_add(_I(1), next_b, _I(stride_c))) & _U(0xFFFF)
+                k00 = take_word(codes, at) & _U(0xFFFF)
+                k01 = take_word(codes, mul_add(_I(1), at, _I(stride_c))) & _U(0xFFFF)
+                k10 = take_word(codes, next_b) & _U(0xFFFF)
+                k11 = take_word(codes, mul_add(_I(1), next_b, _I(stride_c))) & _U(0xFFFF)
             v00 = _F(_I((k00 >> bits) & mask))
             v01 = _F(_I((k01 >> bits) & mask))
             v10 = _F(_I((k10 >> bits) & mask))
@@ -107,19 +108,19 @@ _paired_2, _unpaired_2 = _make_along_ray(2, paired=True), _make_along_ray(2, pai
 
 
 @njit(nogil=True, forceinline=True)
-def _along_ray(bits, paired, pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c):
-    """The loop for a number of material bits, with or without pairs."""
+def _along_ray(bits, paired, codes, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c):
+    """The loop for a number of material bits, with or without codes."""
     if bits == 0:
         if paired:
-            return _paired_0(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
-        return _unpaired_0(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+            return _paired_0(codes, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+        return _unpaired_0(codes, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
     if bits == 1:
         if paired:
-            return _paired_1(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
-        return _unpaired_1(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+            return _paired_1(codes, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+        return _unpaired_1(codes, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
     if paired:
-        return _paired_2(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
-    return _unpaired_2(pairs, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+        return _paired_2(codes, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
+    return _unpaired_2(codes, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c)
 
 
 @njit(inline="always")
@@ -140,9 +141,10 @@ def _set_up_ray(pixel_to_direction, world_direction, origin, size, reach_mm, col
     a = dominant_axis(d)
     b = 1 if a == 0 else 0
     c = 1 if a == 2 else 2
-    low, high = clip_to_slab(origin[a], d[a], 0.0, size[a] - 1.0, 0.0, reach_mm)
-    low, high = clip_to_slab(origin[b], d[b], 0.0, size[b] - 1.0 - _EDGE, low, high)
-    low, high = clip_to_slab(origin[c], d[c], 0.0, size[c] - 1.0 - _EDGE, low, high)
+    low, high = 0.0, reach_mm
+    for axis in range(3):
+        edge = _EDGE + _EDGE_OF_SIDE * size[axis]
+        low, high = clip_to_slab(origin[axis], d[axis], edge, size[axis] - 1.0 - edge, low, high)
     if low >= high:
         return a, 1, 0
     ray[2] = d[b] / d[a]
@@ -155,13 +157,13 @@ def _set_up_ray(pixel_to_direction, world_direction, origin, size, reach_mm, col
 
 
 @njit(parallel=True, nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"})
-def march(pairs, material_bits, origin, pixel_to_direction, world_direction, reach_mm, density_step, areas):
+def march(codes, material_bits, origin, pixel_to_direction, world_direction, reach_mm, density_step, areas):
     """Casts one ray through every pixel centre and adds the area densities to ``areas``.
 
     One call without the GIL: handing out parts from Python would wait for the GIL of a busy node at every part.
 
     Args:
-        pairs, material_bits, density_step: of a PackedVolume.
+        codes, material_bits, density_step: of a PackedVolume.
         origin: (3,) float64, the source in voxel indices.
         pixel_to_direction: (3, 3) homogeneous pixel -> ray direction in voxel indices, camera z component one mm.
         world_direction: (3, 3) homogeneous pixel -> ray direction in mm, same parameter.
@@ -169,7 +171,7 @@ def march(pairs, material_bits, origin, pixel_to_direction, world_direction, rea
         areas: (M, R, C) float32, g/cm^2.
     """
     materials, rows, columns = areas.shape
-    size = pairs.shape
+    size = codes.shape
     stride_i, stride_j = size[1] * size[2], size[2]
     tiles_x = (columns + _TILE - 1) // _TILE
     tiles_y = (rows + _TILE - 1) // _TILE
@@ -209,7 +211,7 @@ def march(pairs, material_bits, origin, pixel_to_direction, world_direction, rea
                 else:
                     strides = (1, stride_i, stride_j)
                 part = _along_ray(
-                    material_bits, axes[q] != 2, pairs, count, first * strides[0], b0, c0, slope_b, slope_c, *strides
+                    material_bits, axes[q] != 2, codes, count, first * strides[0], b0, c0, slope_b, slope_c, *strides
                 )
                 for m in range(4):
                     sums[q, m] += part[m]

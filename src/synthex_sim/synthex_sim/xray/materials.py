@@ -5,8 +5,10 @@ Attenuation comes from xraydb (Elam tables); compositions of tissues are ICRU Re
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Mapping
+from functools import lru_cache
 
 import numpy as np
 import xraydb
@@ -14,22 +16,71 @@ import xraydb
 
 @dataclass(frozen=True)
 class Material:
-    """A mixture of elements.
+    """A mixture of elements. Materials of one name, composition and density are equal; the name alone says nothing.
 
     Attributes:
         name: of the material.
-        mass_fractions: element symbol -> fraction by mass; they sum to 1.
+        fractions: (element symbol, fraction by mass), sorted by symbol; they sum to 1. A mapping is accepted too.
         density_g_cm3: nominal density.
+
+    Raises:
+        ValueError: an unknown element, a fraction or density that is not finite and positive, or fractions that do not
+            sum to 1 within 1 % (rounded tables do not sum to 1 exactly); the message names the material.
     """
 
     name: str
-    mass_fractions: Mapping[str, float]
+    fractions: tuple[tuple[str, float], ...]
     density_g_cm3: float
+
+    def __post_init__(self) -> None:
+        density = _positive(self.density_g_cm3, f"material '{self.name}': the density in g/cm^3")
+        object.__setattr__(self, "fractions", _checked_fractions(self.fractions, self.name))
+        object.__setattr__(self, "density_g_cm3", density)
+
+    @property
+    def mass_fractions(self) -> dict[str, float]:
+        """Element symbol -> fraction by mass."""
+        return dict(self.fractions)
 
     def mass_attenuation(self, energies_kev: np.ndarray) -> np.ndarray:
         """(n,) total mass attenuation coefficient mu/rho in cm^2/g at (n,) energies in keV."""
         energies_ev = np.asarray(energies_kev, dtype=np.float64) * 1000.0
-        return sum(w * xraydb.mu_elam(element, energies_ev) for element, w in self.mass_fractions.items())
+        return sum(w * xraydb.mu_elam(element, energies_ev) for element, w in self.fractions)
+
+
+def _checked_fractions(
+    fractions: Mapping[str, float] | Iterable[tuple[str, float]], name: str
+) -> tuple[tuple[str, float], ...]:
+    pairs = fractions.items() if isinstance(fractions, Mapping) else fractions
+    checked = []
+    for element, part in pairs:
+        if not _is_element(element):
+            raise ValueError(f"material '{name}': unknown element {element!r}; give symbols up to Cf, such as 'Ti'")
+        checked.append((element, _positive(part, f"material '{name}': the fraction of {element}")))
+    total = sum(part for _, part in checked)
+    if not abs(total - 1.0) <= 0.01:
+        raise ValueError(f"material '{name}': its fractions by mass sum to {total:g}, they must sum to 1, not to 100 %")
+    return tuple(sorted(checked))
+
+
+def _positive(value: float, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(f"{what} must be finite and positive, got {value!r}")
+    return number
+
+
+@lru_cache
+def _is_element(symbol: str) -> bool:
+    """Whether xraydb's tables hold an element of this symbol."""
+    try:
+        canonical = xraydb.atomic_symbol(xraydb.atomic_number(symbol))
+        return canonical == symbol and bool(xraydb.mu_elam(symbol, [5e4])[0] > 0)
+    except (ValueError, IndexError):
+        return False
 
 
 SOFT_TISSUE = Material(

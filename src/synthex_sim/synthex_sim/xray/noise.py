@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit, prange
 
 from synthex_sim.random_streams import Purpose
+from synthex_sim.xray.philox import philox_words
 
 #: Below this many expected quanta the Poisson distribution is summed up exactly.
 FEW_QUANTA = 10.0
@@ -29,70 +30,9 @@ FEW_QUANTA = 10.0
 GROUP = 1024
 LANES = 256
 
-_MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_WEYL_0, _WEYL_1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
-_32 = np.uint64(32)
 #: No reassociation: a pixel's value must not depend on where a vector loop ends.
 _MATH = {"contract"}
 _F = np.float32
-
-
-@njit(inline="always")
-def _round(c0, c1, c2, c3, k0, k1):
-    """One of Philox's ten rounds."""
-    product_0 = np.uint64(c0) * _MULTIPLIER_0
-    product_1 = np.uint64(c2) * _MULTIPLIER_1
-    return (
-        np.uint32(product_1 >> _32) ^ c1 ^ k0,
-        np.uint32(product_1),
-        np.uint32(product_0 >> _32) ^ c3 ^ k1,
-        np.uint32(product_0),
-    )
-
-
-@njit(inline="always")
-def _bumped(k0, k1):
-    return np.uint32(k0 + _WEYL_0), np.uint32(k1 + _WEYL_1)
-
-
-@njit(inline="always")
-def _philox(c0, c1, c2, c3, k0, k1):
-    """Philox4x32-10: four uint32 from a counter of four and a key of two. Written out, so that it is vectorised."""
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _bumped(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _bumped(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _bumped(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _bumped(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _bumped(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _bumped(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _bumped(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _bumped(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _bumped(k0, k1)
-    return _round(c0, c1, c2, c3, k0, k1)
-
-
-@njit(nogil=True, cache=True)
-def philox(counter, key):
-    """Philox4x32-10 of one counter.
-
-    Args:
-        counter: (4,) uint32.
-        key: (2,) uint32.
-
-    Returns:
-        (4,) uint32.
-    """
-    words = np.empty(4, np.uint32)
-    words[0], words[1], words[2], words[3] = _philox(counter[0], counter[1], counter[2], counter[3], key[0], key[1])
-    return words
 
 
 @njit(inline="always")
@@ -100,7 +40,7 @@ def _fill_words(words, group, tag, sample, key):
     """The 1024 words of one group of pixels; ``sample`` and ``key`` are (low, high) uint32."""
     first = np.uint32(group * LANES)
     for lane in range(LANES):
-        a, b, c, d = _philox(np.uint32(first + np.uint32(lane)), tag, sample[0], sample[1], key[0], key[1])
+        a, b, c, d = philox_words(np.uint32(first + np.uint32(lane)), tag, sample[0], sample[1], key[0], key[1])
         words[lane], words[LANES + lane], words[2 * LANES + lane], words[3 * LANES + lane] = a, b, c, d
 
 

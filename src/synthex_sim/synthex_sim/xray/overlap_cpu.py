@@ -19,7 +19,7 @@ from synthex_sim.xray.tissue_cpu import Tissue, visible
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def _integrate(pairs, index_from_world, steps, bits, source, pixel_to_world, reach_mm, step_mm, hidden):
+def _integrate(codes, index_from_world, steps, bits, source, pixel_to_world, reach_mm, step_mm, hidden):
     materials, rows, columns = hidden.shape
     for row in prange(rows):
         d, point = np.empty(3), np.empty(3)
@@ -31,14 +31,14 @@ def _integrate(pairs, index_from_world, steps, bits, source, pixel_to_world, rea
                 length2 += d[axis] * d[axis]
             # one interval from the first upper box entered to the last one left
             begin, end = reach_mm, 0.0
-            for k in range(1, len(pairs)):
+            for k in range(1, len(codes)):
                 low, high = 0.0, reach_mm
                 for axis in range(3):
                     origin, direction = index_from_world[k, axis, 3], 0.0
                     for other in range(3):
                         origin += index_from_world[k, axis, other] * source[other]
                         direction += index_from_world[k, axis, other] * d[other]
-                    low, high = clip_to_slab(origin, direction, 0.0, pairs[k].shape[axis] - 1.0, low, high)
+                    low, high = clip_to_slab(origin, direction, 0.0, codes[k].shape[axis] - 1.0, low, high)
                 if low < high:
                     begin, end = min(begin, low), max(end, high)
             if begin >= end:
@@ -50,7 +50,7 @@ def _integrate(pairs, index_from_world, steps, bits, source, pixel_to_world, rea
                 t = begin + (s + 0.5) * (end - begin) / samples
                 for axis in range(3):
                     point[axis] = source[axis] + t * d[axis]
-                visible(pairs, index_from_world, steps, bits, point, densities, alone)
+                visible(codes, index_from_world, steps, bits, point, densities, alone)
                 for m in range(materials):
                     hidden[m, row, column] += weight * (alone[m] - densities[m])
 

@@ -1,8 +1,7 @@
 """A patient made ready for ray casting: densities and materials packed into 16 bits a voxel, cut to the body.
 
-A voxel's code is ``density_code << material_bits | material``; density = density_code * density_step. One 32-bit word
-holds a voxel's code (low half) and that of its neighbour along k (high half): one look-up gives both neighbours that a
-bilinear interpolation needs along k, which halves the work of the ray caster and serves all materials at once.
+A voxel's code is ``density_code << material_bits | material``; density = density_code * density_step. A look-up of 32
+bits gives a voxel and its neighbour along k, both of which a bilinear interpolation needs, with their materials.
 The resolution of density is 1/32767 of the densest voxel with two materials: 1e-4 g/cm^3 for bone.
 """
 
@@ -28,15 +27,15 @@ class PackedVolume:
     """What projectors march through.
 
     Attributes:
-        pairs: (I, J, K) uint32 words as above, one layer of nothing all around.
+        codes: (I, J, K) uint16 as above, one layer of nothing all around.
         material_bits: 0, 1 or 2 low bits of a code that say which material.
         density_step: g/cm^3 of one density code.
         materials: what the voxels can be of.
-        affine: (4, 4) float64, voxel index of ``pairs`` -> patient LPS millimetres.
+        affine: (4, 4) float64, voxel index of ``codes`` -> patient LPS millimetres.
         labels: which structures are where, or None.
     """
 
-    pairs: np.ndarray
+    codes: np.ndarray
     material_bits: int
     density_step: float
     materials: tuple[Material, ...]
@@ -45,7 +44,7 @@ class PackedVolume:
 
     def densities(self) -> np.ndarray:
         """(M, I, J, K) float32 g/cm^3 of each material: unpacked, for tests and for codes that want plain arrays."""
-        code = (self.pairs & 0xFFFF).astype(np.int32)
+        code = self.codes.astype(np.int32)
         density = (code >> self.material_bits).astype(np.float32) * np.float32(self.density_step)
         material = code & ((1 << self.material_bits) - 1)
         return np.stack([np.where(material == m, density, np.float32(0.0)) for m in range(len(self.materials))])
@@ -65,15 +64,15 @@ def pack(patient: Patient, decomposition: Decomposition) -> PackedVolume:
     labels = None if patient.labels is None else patient.labels[window]
     bits = (len(decomposition.materials) - 1).bit_length()
     tables, step = _code_tables(decomposition, int(hu.max()), bits)
-    pairs = np.zeros(shape, dtype=np.uint32)
+    codes = np.zeros(shape, dtype=np.uint16)
     in_bone = np.zeros(256, dtype=np.uint8)
     in_bone[list(anatomy.BONE_LABELS)] = 1
-    _pack(hu, hu[:0].view(np.uint8) if labels is None else labels, in_bone, tables, pairs)
+    _pack(hu, hu[:0].view(np.uint8) if labels is None else labels, in_bone, tables, codes)
     offset = np.array([part.start - 1 for part in window], dtype=np.float64)
     affine = patient.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ offset
     return PackedVolume(
-        pairs, bits, step, decomposition.materials, affine, None if labels is None else label_volume(labels, offset=1)
+        codes, bits, step, decomposition.materials, affine, None if labels is None else label_volume(labels, offset=1)
     )
 
 
@@ -120,15 +119,11 @@ def _code_tables(decomposition: Decomposition, highest_hu: int, bits: int) -> tu
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def _pack(hu, labels, in_bone, tables, pairs):
+def _pack(hu, labels, in_bone, tables, codes):
     ni, nj, nk = hu.shape
     labelled = labels.shape[0] > 0
     for i in prange(ni):
         for j in range(nj):
-            previous = np.uint32(0)
-            for k in range(nk - 1, -1, -1):
+            for k in range(nk):
                 inside = in_bone[labels[i, j, k]] if labelled else np.uint8(0)
-                code = np.uint32(tables[inside, np.int64(hu[i, j, k]) + 32768])
-                pairs[i + 1, j + 1, k + 1] = code | (previous << np.uint32(16))
-                previous = code
-            pairs[i + 1, j + 1, 0] = previous << np.uint32(16)
+                codes[i + 1, j + 1, k + 1] = tables[inside, np.int64(hu[i, j, k]) + 32768]

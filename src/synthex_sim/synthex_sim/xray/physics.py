@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Integral
 
 #: How scatter is estimated: not at all, by superposed kernels (live), by photon transport (reference images).
 SCATTER = ("none", "kernel", "monte_carlo")
@@ -12,7 +13,8 @@ GAIN = ("auto", "fixed")
 
 @dataclass(frozen=True)
 class Physics:
-    """Switches of one image. Renderers heed those that they have a model for and ignore the others.
+    """Switches of one image. Renderers heed those that they have a model for and ignore the others; what they did apply
+    stands in ``Radiographs.physics``.
 
     Lag, the ghosts of earlier frames, has no switch here: it shows where a caller hands over what the panel remembers.
 
@@ -26,7 +28,7 @@ class Physics:
         monte_carlo_photons: histories of a ``monte_carlo`` scatter image.
 
     Raises:
-        ValueError: an unknown choice.
+        ValueError: an unknown choice, a switch that is neither True nor False, or a number of photons that is none.
     """
 
     scatter: str = "kernel"
@@ -41,8 +43,12 @@ class Physics:
         for name, value, known in (("scatter", self.scatter, SCATTER), ("gain", self.gain, GAIN)):
             if value not in known:
                 raise ValueError(f"unknown {name} '{value}'; known: {', '.join(known)}")
-        if self.monte_carlo_photons < 1:
-            raise ValueError(f"a Monte Carlo image needs at least one photon, got {self.monte_carlo_photons}")
+        for switch in (field.name for field in fields(self) if field.type == "bool"):
+            if not isinstance(getattr(self, switch), bool):
+                raise ValueError(f"{switch} must be True or False, got {getattr(self, switch)!r}")
+        photons = self.monte_carlo_photons
+        if isinstance(photons, bool) or not isinstance(photons, Integral) or photons < 1:
+            raise ValueError(f"a Monte Carlo image needs at least one photon, a whole number, got {photons!r}")
 
     @classmethod
     def ideal(cls) -> Physics:

@@ -10,6 +10,7 @@ import numpy as np
 from synthex_sim.xray.beer_lambert import attenuate
 from synthex_sim.xray.detector import Panel
 from synthex_sim.xray.detector_cpu import CpuPanel
+from synthex_sim.xray.monte_carlo.simulation import Problem, Tally, photon_transport
 
 
 class Processor(Protocol):
@@ -28,6 +29,9 @@ class Processor(Protocol):
     ) -> tuple[Any, Any]:
         """Beer-Lambert law; see ``beer_lambert.attenuate``."""
 
+    def transport(self, problem: Problem, photons: int, key: int) -> Tally:
+        """Follows photons; see ``photon_transport``."""
+
 
 class CpuProcessor:
     """numpy and numba."""
@@ -42,3 +46,7 @@ class CpuProcessor:
     ) -> tuple[np.ndarray, np.ndarray]:
         """(V, R, C) signal and second moment."""
         return attenuate(areas, coefficients, energies_kev, weights)
+
+    def transport(self, problem: Problem, photons: int, key: int) -> Tally:
+        """Follows photons with as many threads as numba has."""
+        return photon_transport(problem, photons, key)

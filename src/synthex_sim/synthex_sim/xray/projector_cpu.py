@@ -10,7 +10,8 @@ import numpy as np
 from synthex_sim import anatomy
 from synthex_sim.carm.view import View, rigid_inverse
 from synthex_sim.patient.patient import Patient
-from synthex_sim.xray.decomposition import Decomposition
+from synthex_sim.xray.covered_labels_cpu import cast_covered_labels
+from synthex_sim.xray.decomposition import Decomposition, OfOverlay
 from synthex_sim.xray.label_volume import LabelVolume
 from synthex_sim.xray.labels_cpu import cast_labels
 from synthex_sim.xray.march_cpu import march
@@ -20,7 +21,7 @@ from synthex_sim.xray.packed_volume import PackedVolume, pack
 from synthex_sim.xray.processor import CpuProcessor
 from synthex_sim.xray.projection import Projection
 from synthex_sim.xray.scene import Scene
-from synthex_sim.xray.tissue_cpu import tissue_of
+from synthex_sim.xray.tissue_cpu import Tissue, tissue_of
 from synthex_sim.xray.tool_cpu import cast_tools
 
 #: Labels whose depth is always found: the nearer hemipelvis gives its label to a pixel (``annotation``).
@@ -53,10 +54,11 @@ class CpuProjector:
             depth_labels: labels whose depth is wanted besides the hemipelves.
 
         Raises:
-            ValueError: no views, or of different shapes; the source lies inside a volume; a volume is all air.
+            ValueError: no views, or of different shapes; the source lies inside a volume or a tool; a volume is all
+                air.
         """
         shape = one_shape(views)
-        volumes = [self.prepare(volume, decomposition) for volume, _ in scene.volumes]
+        volumes = [self.prepare(volume, of) for volume, of in volumes_to_prepare(decomposition, scene)]
         poses = [pose for _, pose in scene.volumes]
         materials, plane_of_tool = materials_in_beam(decomposition, scene)
         depth_labels = tuple(dict.fromkeys((*HEMIPELVES, *depth_labels)))
@@ -67,9 +69,11 @@ class CpuProjector:
         tissue = tissue_of(volumes, poses)
         of_tissue = len(decomposition.materials)
         for n, view in enumerate(views):
-            for volume, pose in zip(volumes, poses, strict=True):
+            for k, (volume, pose) in enumerate(zip(volumes, poses, strict=True)):
                 _march(volume, pose, view, areas[n, :of_tissue])
-                if labels and volume.labels is not None:
+                if labels and volume.labels is not None and k + 1 < len(volumes):
+                    _cast_covered_labels(volume, volume.labels, pose, view, tissue, k, depth_labels, hits[n], depths[n])
+                elif labels and volume.labels is not None:
                     _cast_labels(volume, volume.labels, pose, view, depth_labels, hits[n], depths[n])
             if len(volumes) > 1:
                 areas[n, :of_tissue] -= hidden_tissue(volumes, tissue, view)
@@ -111,17 +115,17 @@ def one_shape(views: Sequence[View]) -> tuple[int, int]:
     return shapes.pop()
 
 
+def volumes_to_prepare(decomposition: Decomposition, scene: Scene) -> list[tuple[Patient, Decomposition]]:
+    """The volumes of a scene, bottom first, each with its decomposition: in overlays air is nothing, in all physics."""
+    patient = [] if scene.patient is None else [(scene.patient, decomposition)]
+    return patient + [(overlay.volume, OfOverlay(decomposition)) for overlay in scene.overlays]
+
+
 def materials_in_beam(decomposition: Decomposition, scene: Scene) -> tuple[tuple[Material, ...], list[int]]:
     """All materials of a projection, the tissue's first, and which of them each tool is of."""
-    materials = list(decomposition.materials)
-    names = [material.name for material in materials]
-    plane_of_tool = []
-    for tool in scene.tools:
-        if tool.material.name not in names:
-            materials.append(tool.material)
-            names.append(tool.material.name)
-        plane_of_tool.append(names.index(tool.material.name))
-    return tuple(materials), plane_of_tool
+    # by all that a material is: two alloys of one name may differ in composition
+    materials = list(dict.fromkeys((*decomposition.materials, *(tool.material for tool in scene.tools))))
+    return tuple(materials), [materials.index(tool.material) for tool in scene.tools]
 
 
 def ray_geometry(affine: np.ndarray, shape: tuple[int, int, int], pose: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
@@ -138,9 +142,9 @@ def ray_geometry(affine: np.ndarray, shape: tuple[int, int, int], pose: np.ndarr
 
 
 def _march(volume: PackedVolume, pose: np.ndarray, view: View, areas: np.ndarray) -> None:
-    origin, directions = ray_geometry(volume.affine, volume.pairs.shape, pose, view)
+    origin, directions = ray_geometry(volume.affine, volume.codes.shape, pose, view)
     march(
-        volume.pairs, volume.material_bits, origin, directions, view.pixel_to_direction, view.source_to_detector_mm,
+        volume.codes, volume.material_bits, origin, directions, view.pixel_to_direction, view.source_to_detector_mm,
         volume.density_step, areas,
     )
 
@@ -149,7 +153,7 @@ def _cast_labels(
     volume: PackedVolume, labels: LabelVolume, pose: np.ndarray, view: View, depth_labels: tuple[int, ...], hits: np.ndarray,
     depths: np.ndarray,
 ) -> None:
-    origin, directions = ray_geometry(volume.affine, volume.pairs.shape, pose, view)
+    origin, directions = ray_geometry(volume.affine, volume.codes.shape, pose, view)
     # two depths a pass: the hemipelves come first, most callers want no others
     for first in range(0, len(depth_labels), 2):
         second = min(first + 1, len(depth_labels) - 1)
@@ -157,3 +161,16 @@ def _cast_labels(
             labels.cells, labels.shape, origin - labels.first, directions, view.source_to_detector_mm,
             depth_labels[first], depth_labels[second], hits, depths[first], depths[second],
         )
+
+
+def _cast_covered_labels(
+    volume: PackedVolume, labels: LabelVolume, pose: np.ndarray, view: View, tissue: Tissue, below: int,
+    depth_labels: tuple[int, ...], hits: np.ndarray, depths: np.ndarray,
+) -> None:
+    """The labels of volume number ``below`` where none above it is occupied."""
+    origin, directions = ray_geometry(volume.affine, volume.codes.shape, pose, view)
+    cast_covered_labels(
+        labels.cells, labels.shape, origin - labels.first, directions, view.source, view.pixel_to_direction,
+        view.source_to_detector_mm, tissue.codes[below + 1 :], tissue.index_from_world[below + 1 :],
+        np.array(depth_labels), hits, depths,
+    )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from synthex_sim.xray.collimation import Collimator
+from synthex_sim.xray.physics import Physics
 
 #: Tube voltages of diagnostic radiology, kV.
 KVP_RANGE = (30.0, 150.0)
 #: Largest tube current-time product of one frame, mA s.
 MAX_MAS = 1000.0
-#: Counts of an unattenuated pixel with automatic gain; the head room to 65535 keeps its noise from being clipped.
+#: Counts, with automatic gain, of an unattenuated pixel or, where such a pixel saturates, of a saturated one; the head
+#: room to 65535 keeps noise from being clipped.
 OPEN_FIELD_COUNTS = 60000
 
 
@@ -27,7 +30,7 @@ class Exposure:
         collimator: blades or iris in the beam; None: the whole detector is in the field.
 
     Raises:
-        ValueError: a setting that no diagnostic generator has.
+        ValueError: a setting that no diagnostic generator has, or that is no number.
     """
 
     kvp: float
@@ -35,6 +38,9 @@ class Exposure:
     collimator: Collimator | None = None
 
     def __post_init__(self) -> None:
+        for name, value in (("tube voltage", self.kvp), ("tube current-time product", self.mas)):
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise ValueError(f"{name} must be a number, got {value!r}")
         low, high = KVP_RANGE
         if not low <= self.kvp <= high:
             raise ValueError(f"tube voltage must lie in {low:g}..{high:g} kV, got {self.kvp:g}")
@@ -49,11 +55,13 @@ class Radiograph:
     Attributes:
         counts: (R, C) uint16, detected energy, bone dark. Where the detector is not saturated, transmission (energy
             detected / energy detected with nothing in the beam) = counts / open_field.
-        open_field: counts of an unattenuated pixel; above 65535 where such a pixel saturates.
+        open_field: counts of an unattenuated pixel; above ``saturation`` where such a pixel saturates.
         kev_per_count: energy absorbed in the pixel for one count, keV; None: the renderer knows no energy.
         saturation: counts at and above which a pixel says only that it is saturated.
         exposure: its settings.
         spectrum: description of the tube spectrum.
+        physics: what of the physics asked for the image does show.
+        lag: whether it shows what the panel remembered.
     """
 
     counts: np.ndarray
@@ -62,6 +70,8 @@ class Radiograph:
     saturation: int
     exposure: Exposure
     spectrum: str
+    physics: Physics
+    lag: bool
 
     @property
     def transmission(self) -> np.ndarray:
@@ -91,6 +101,8 @@ class Radiographs:
         saturation: counts at which a pixel saturates.
         exposure: settings of all of them.
         spectrum: description of the tube spectrum.
+        physics: what of the physics asked for the images do show; by default the primary beam alone.
+        lag: whether they show what the panel remembered.
     """
 
     counts: Any
@@ -99,6 +111,8 @@ class Radiographs:
     spectrum: str
     kev_per_count: np.ndarray | None = None
     saturation: int = 65535
+    physics: Physics = Physics.ideal()
+    lag: bool = False
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -113,4 +127,6 @@ class Radiographs:
             saturation=self.saturation,
             exposure=self.exposure,
             spectrum=self.spectrum,
+            physics=self.physics,
+            lag=self.lag,
         )

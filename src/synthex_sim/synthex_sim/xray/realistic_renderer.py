@@ -19,7 +19,8 @@ import numpy as np
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
-from synthex_sim.xray.air_gap import BodyOutline
+from synthex_sim.xray.air_gap import BodyOutline, air_gap_mm
+from synthex_sim.xray.collimation import field_masks
 from synthex_sim.xray.decomposition import TissueThresholds
 from synthex_sim.xray.detector import Detector
 from synthex_sim.xray.heel import beam_profile
@@ -34,6 +35,10 @@ from synthex_sim.xray.radiograph import Exposure, Radiographs
 from synthex_sim.xray.scatter import KernelScatter, ScatterImage, water_equivalent_factors
 from synthex_sim.xray.scene import Scene
 from synthex_sim.xray.spectrum import Spectrum, tube_spectrum
+
+
+#: Volumes whose outlines are kept.
+_OUTLINES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +77,9 @@ class RealisticRenderer:
         """The images of a projection; see ``Renderer``.
 
         Raises:
-            ValueError: views of different pixel size or source-to-detector distance, or what the parts
-                refuse (``Detector.read``, ``beam_profile``).
+            ValueError: views of different pixel size or source-to-detector distance, a collimator that leaves nothing
+                open, photon transport in a scene without a patient, or what the parts refuse (``Detector.read``,
+                ``beam_profile``).
         """
         spacing_mm, distance_mm = _one_detector(views)
         beam = self._beam(exposure.kvp, distance_mm)
@@ -87,13 +93,14 @@ class RealisticRenderer:
         if field is not None:
             energy *= field
             variance *= field
-        scatter = self._scatter(projection, scene, views, beam, physics, energy, photons, field, seed)
-        if physics.grid and self._grid is not None:
-            open_kev *= self._grid.primary_transmission
-            energy *= np.float32(self._grid.primary_transmission)
-            variance *= np.float32(self._grid.primary_transmission)
+        scatter = self._scatter(projection, scene, views, beam, physics, energy, photons, field, seed, samples)
+        grid = self._grid if physics.grid else None
+        if grid is not None:
+            open_kev *= grid.primary_transmission
+            energy *= np.float32(grid.primary_transmission)
+            variance *= np.float32(grid.primary_transmission)
         if scatter is not None:
-            passed = np.float32(self._grid.scatter_transmission if physics.grid and self._grid is not None else 1.0)
+            passed = np.float32(1.0 if grid is None else grid.scatter_transmission)
             scattered = passed * scatter.energy_kev
             energy += scattered
             variance += scattered * scatter.energy_ratio_kev
@@ -102,7 +109,10 @@ class RealisticRenderer:
             gain=physics.gain, lag=lag, interval_s=interval_s,
         )
         return Radiographs(
-            image.counts, image.open_field, exposure, beam.spectrum.description, image.kev_per_count, int(image.saturated[0])
+            image.counts, image.open_field, exposure, beam.spectrum.description, image.kev_per_count,
+            saturation=int(image.saturated[0]),
+            physics=replace(physics, grid=grid is not None, scatter="none" if scatter is None else physics.scatter),
+            lag=lag is not None,
         )
 
     def _make_beam(self, kvp: float, distance_mm: float) -> _Beam:
@@ -117,55 +127,51 @@ class RealisticRenderer:
             tube = replace(self._tube, kvp=exposure.kvp)
             parts.append(np.stack([beam_profile(view, tube) for view in views]))
         if exposure.collimator is not None:
-            parts.append(np.stack([exposure.collimator.mask(view) for view in views]))
+            parts.append(field_masks(exposure.collimator, views))
         return self._processor.xp.asarray(np.prod(parts, axis=0)) if parts else None
 
     def _scatter(
         self, projection: Projection, scene: Scene, views: Sequence[View], beam: _Beam, physics: Physics, energy: Any,
-        photons: float, field: Any | None, seed: int,
+        photons: float, field: Any | None, seed: int, samples: Sequence[int],
     ) -> ScatterImage | None:
-        if physics.scatter == "none" or scene.patient is None:
+        if physics.scatter == "none" or not scene.volumes:
             return None
         if physics.scatter == "monte_carlo":
-            return self._photon_transport(scene, views, beam, physics, photons, field, seed)
+            if scene.patient is None:
+                raise ValueError("photons are followed through a patient, and the scene has none; use scatter 'kernel'")
+            return self._photon_transport(scene, views, beam, physics, photons, field, seed, samples)
         factors = water_equivalent_factors(self.decomposition.materials)
         water_cm = sum(np.float32(f) * projection.areas[:, m] for m, f in enumerate(factors))
-        outline = self._outline(scene.patient)
-        gaps = np.stack([outline.air_gap_mm(view, scene.patient_pose) for view in views])
+        points = np.concatenate([self._outline(volume).posed(pose) for volume, pose in scene.volumes])
+        gaps = np.stack([air_gap_mm(points, view) for view in views])
         return beam.kernels.estimate(energy, water_cm, views[0], gaps)
 
     def _photon_transport(
-        self, scene: Scene, views: Sequence[View], beam: _Beam, physics: Physics, photons: float, field: Any | None, seed: int
+        self, scene: Scene, views: Sequence[View], beam: _Beam, physics: Physics, photons: float, field: Any | None,
+        seed: int, samples: Sequence[int],
     ) -> ScatterImage:
         """Scatter of the patient by Monte Carlo, view after view. Overlays and tools do not scatter."""
         grid = MaterialGrid.from_patient(scene.patient, self.decomposition, scene.patient_pose)
-        images = []
-        for n, view in enumerate(views):
-            opened = None if field is None else _bounds(field[n])
-            images.append(monte_carlo_scatter(
-                grid, view, beam.spectrum, beam.absorbed, physics.monte_carlo_photons, seed, photons_per_pixel=photons,
-                field=opened,
-            ))
+        images = [
+            monte_carlo_scatter(
+                grid, view, beam.spectrum, beam.absorbed, physics.monte_carlo_photons, seed, sample,
+                photons_per_pixel=photons, field=None if field is None else _on_cpu(field[n]),
+                transport=self._processor.transport,
+            )
+            for n, (view, sample) in enumerate(zip(views, samples, strict=True))
+        ]
         xp = self._processor.xp
         return ScatterImage(
             *(xp.asarray(np.concatenate([getattr(i, part) for i in images])) for part in ("energy_kev", "energy_ratio_kev"))
         )
 
-    def _outline(self, patient: Patient) -> BodyOutline:
-        """The patient's outline, kept for the next image."""
-        if id(patient) not in self._outlines:
-            self._outlines[id(patient)] = (patient, BodyOutline.of(patient))
-            while len(self._outlines) > 4:
+    def _outline(self, volume: Patient) -> BodyOutline:
+        """The volume's outline, kept for the next image."""
+        if id(volume) not in self._outlines:
+            self._outlines[id(volume)] = (volume, BodyOutline.of(volume))
+            while len(self._outlines) > _OUTLINES:
                 self._outlines.popitem(last=False)
-        return self._outlines[id(patient)][1]
-
-
-def _bounds(field: Any) -> tuple[float, float, float, float]:
-    """First column, first row, last column and last row of an (R, C) field, edges of pixels: the least rectangle."""
-    open_rows, open_columns = (np.flatnonzero(_on_cpu(field.any(axis=axis))) for axis in (1, 0))
-    if not open_rows.size:
-        raise ValueError("the collimator leaves nothing of the detector open; photons cannot be followed into no field")
-    return open_columns[0] - 0.5, open_rows[0] - 0.5, open_columns[-1] + 0.5, open_rows[-1] + 0.5
+        return self._outlines[id(volume)][1]
 
 
 def _on_cpu(array: Any) -> np.ndarray:

@@ -54,6 +54,9 @@ class Renderer(Protocol):
         """
 
 
+#: Renderers that take a patient alone: no tools, no overlays, no collimator.
+PATIENT_ALONE = frozenset({"deepdrr"})
+
 RENDERERS: Mapping[str, Callable[[CArm, Processor], Renderer]] = {
     "naive": LineIntegralRenderer.naive,
     "heuristic": LineIntegralRenderer.heuristic,

@@ -49,10 +49,12 @@ class Tool:
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """A further volume, such as a femur with a pose of its own. Where it is not empty it replaces what lies below.
+    """A further volume, such as a femur with a pose of its own.
+
+    Where it is not empty it replaces what lies below, tissue and labels.
 
     Attributes:
-        volume: voxels, labels and landmarks; as good as vacuum (air) means empty.
+        volume: voxels, labels and landmarks; air (up to ``decomposition.EMPTY_UP_TO_HU``) means empty.
         pose: (4, 4) the volume's LPS -> world, rigid, millimetres.
 
     Raises:

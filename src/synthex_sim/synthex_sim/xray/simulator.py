@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from synthex_sim import anatomy
 from synthex_sim.annotation.annotation import Annotation, annotate
@@ -59,7 +60,7 @@ class XraySimulator:
             physics: what the images show; None: everything but heel effect and lag.
             seed, samples: addresses of the noise; the same pair gives the same pixels, whatever the batch. Default
                 samples: 0, 1, ...
-            labels: whether the projection is to hold labels.
+            labels: whether the projection is to hold labels; one without cannot be annotated.
             lag, interval_s: what the panel remembers of earlier frames, and the time since the last one, for fluoroscopy;
                 None: single shots.
 
@@ -69,8 +70,11 @@ class XraySimulator:
 
         Raises:
             ValueError: no views or of different shapes, as many samples as views were not given, the source lies inside
-                the patient, a volume is all air, or an exposure setting is out of range.
+                the patient, a volume is all air, a collimator leaves nothing open, or an exposure setting is out of
+                range.
         """
+        if isinstance(views, View):
+            raise ValueError("views must be a list of views, got a single one; put it into a list, or call acquire")
         samples = range(len(views)) if samples is None else samples
         if len(samples) != len(views):
             raise ValueError(f"{len(views)} views need as many samples, got {len(samples)}")
@@ -78,7 +82,7 @@ class XraySimulator:
         images = self.renderer.expose(
             projection, scene, views, exposure, Physics() if physics is None else physics, seed, samples, lag, interval_s
         )
-        return images, projection
+        return images, projection if labels else replace(projection, hits=None, depths_mm=None)
 
     def acquire(
         self,

@@ -20,13 +20,13 @@ class Tissue(NamedTuple):
     """The volumes of a scene, bottom first, all packed by one decomposition.
 
     Attributes:
-        pairs: K arrays (I, J, K) uint32.
+        codes: K arrays (I, J, K) uint16.
         index_from_world: (K, 4, 4) float64.
         density_steps: (K,) float64, g/cm^3.
         material_bits: of every volume.
     """
 
-    pairs: tuple[np.ndarray, ...]
+    codes: tuple[np.ndarray, ...]
     index_from_world: np.ndarray
     density_steps: np.ndarray
     material_bits: int
@@ -35,9 +35,9 @@ class Tissue(NamedTuple):
 def tissue_of(volumes: list[PackedVolume], poses: list[np.ndarray]) -> Tissue:
     """Puts volumes with their (4, 4) poses (LPS -> world, mm) together; an empty scene gets one empty volume."""
     if not volumes:
-        return Tissue((np.zeros((2, 2, 2), np.uint32),), np.eye(4)[None], np.ones(1), 0)
+        return Tissue((np.zeros((2, 2, 2), np.uint16),), np.eye(4)[None], np.ones(1), 0)
     return Tissue(
-        tuple(volume.pairs for volume in volumes),
+        tuple(volume.codes for volume in volumes),
         np.stack([np.linalg.inv(pose @ volume.affine) for volume, pose in zip(volumes, poses, strict=True)]),
         np.array([volume.density_step for volume in volumes]),
         volumes[0].material_bits,
@@ -45,19 +45,19 @@ def tissue_of(volumes: list[PackedVolume], poses: list[np.ndarray]) -> Tissue:
 
 
 @njit(nogil=True, cache=True)
-def visible(pairs, index_from_world, steps, bits, point, densities, alone):
+def visible(codes, index_from_world, steps, bits, point, densities, alone):
     """Sets densities[m] to T_m at a world point and alone[m] to the sum of all volumes as if each were alone, g/cm^3.
 
     Args:
-        pairs, index_from_world, steps, bits: the fields of a Tissue (numba's parallel loops take no nested tuples).
+        codes, index_from_world, steps, bits: the fields of a Tissue (numba's parallel loops take no nested tuples).
         point: (3,) float64 world mm.
         densities, alone: (4,) float64.
     """
     densities[:] = 0.0
     alone[:] = 0.0
     uncovered = 1.0
-    for k in range(len(pairs) - 1, -1, -1):
-        volume = pairs[k]
+    for k in range(len(codes) - 1, -1, -1):
+        volume = codes[k]
         position = (
             index_from_world[k, 0, 0] * point[0] + index_from_world[k, 0, 1] * point[1]
             + index_from_world[k, 0, 2] * point[2] + index_from_world[k, 0, 3],
@@ -77,9 +77,8 @@ def visible(pairs, index_from_world, steps, bits, point, densities, alone):
         for corner in range(4):
             di, dj = corner >> 1, corner & 1
             weight = (fi if di else 1.0 - fi) * (fj if dj else 1.0 - fj)
-            word = np.int64(volume[i + di, j + dj, n])
             for half in range(2):
-                code = (word >> 16) if half else (word & 0xFFFF)
+                code = np.int64(volume[i + di, j + dj, n + half])
                 if code == 0:
                     continue
                 share = weight * (fn if half else 1.0 - fn)

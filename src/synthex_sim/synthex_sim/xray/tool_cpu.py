@@ -17,7 +17,7 @@ from synthex_sim.xray.scene import Tool
 from synthex_sim.xray.tissue_cpu import Tissue, visible
 from synthex_sim.xray.tube_intervals import length_of, near_pieces, piece_intervals, tube_table, unite
 
-_MAX_INTERVALS = 128
+_MAX_INTERVALS = 96
 #: Tissue inside a tool is sampled at least this finely, mm: under a voxel of a usual CT.
 DISPLACED_STEP_MM = 1.0
 MAX_SUBRAYS_PER_AXIS = 6
@@ -70,7 +70,7 @@ def _collect(table, near, candidates, d, limit, starts, stops, lengths):
 
 @njit(parallel=True, nogil=True, cache=True)
 def _cast(
-    table, pairs, index_from_world, steps, bits, source, pixel_to_world, box, subrays, reach_mm, lengths_cm, coverage, displaced
+    table, codes, index_from_world, steps, bits, source, pixel_to_world, box, subrays, reach_mm, lengths_cm, coverage, displaced
 ):
     """Fills (T, R, C) lengths, (R, C) coverage and (M, R, C) displaced area densities within a box of pixels."""
     row0, row1, column0, column1 = box
@@ -107,7 +107,7 @@ def _cast(
                         t = starts[i] + (s + 0.5) * span / samples
                         for axis in range(3):
                             point[axis] = source[axis] + t * d[axis]
-                        visible(pairs, index_from_world, steps, bits, point, densities, alone)
+                        visible(codes, index_from_world, steps, bits, point, densities, alone)
                         for m in range(materials):
                             displaced[m, row, column] += weight * densities[m]
 
@@ -125,7 +125,11 @@ def cast_tools(
         lengths: (T, R, C) float32, cm of each tool's solid along the ray, mean over the pixel.
         coverage: (R, C) float32, share of the pixel covered by notched pieces.
         displaced: (M, R, C) float32, g/cm^2 of tissue displaced.
+
+    Raises:
+        ValueError: the source lies inside a tool.
     """
+    refuse_sources_inside(tools, view.source[None])
     rows, columns = view.shape
     lengths = np.zeros((len(tools), rows, columns), np.float32)
     coverage = np.zeros((rows, columns), np.float32)
@@ -142,13 +146,30 @@ def cast_tools(
     return lengths, coverage, displaced
 
 
+def refuse_sources_inside(tools: tuple[Tool, ...], sources: np.ndarray) -> None:
+    """Raises ValueError where any of the sources, (V, 3) world mm, lies inside the solid of a tool."""
+    for number, tool in enumerate(tools):
+        if tool.pieces.transformed(tool.pose).contains(sources).any():
+            raise ValueError(
+                f"the X-ray source lies inside tool {number} of the scene ({tool.material.name}); move the tool or the "
+                "C-arm"
+            )
+
+
 def _pixel_box(view: View, centres: np.ndarray, radii: np.ndarray) -> tuple[tuple[int, int, int, int] | None, float]:
-    """(row0, row1, col0, col1) around all spheres in front of the source, and a pixel's size at the nearest, mm."""
+    """(row0, row1, col0, col1) around all spheres in front of the source, and a pixel's size at the nearest, mm.
+
+    A sphere that reaches the source's plane, such as that of a long rod across the beam, has no bounded shadow: the box
+    is the whole detector then.
+    """
     pixels, depth = view.project(centres)
     ahead = depth > radii + 1.0
+    focal = np.array([abs(view.intrinsics[0, 0]), abs(view.intrinsics[1, 1])])
+    if (~ahead & (depth > -radii)).any():
+        nearest = depth[ahead].min() if ahead.any() else max(depth[depth > -radii].max(), 0.0)
+        return (0, view.shape[0], 0, view.shape[1]), float(nearest / focal.max())
     if not ahead.any():
         return None, 0.0
-    focal = np.array([abs(view.intrinsics[0, 0]), abs(view.intrinsics[1, 1])])
     # a sphere's shadow reaches at most focal * r / (z - r) from its centre's, and is stretched off the central ray
     tilt = np.hypot(1.0, np.linalg.norm((pixels - view.intrinsics[:2, 2]) / focal, axis=-1))
     reach = (radii * tilt / (depth - radii))[:, None] * focal * 1.1 + 1.0

@@ -3,6 +3,7 @@
 // z = i, looked up unfiltered. A warp is a tile of 8 x 4 pixels.
 
 #include "ray_range.cuh"
+#include "tissue.cuh"
 
 #define LABEL_THREADS 128
 // Positions along a ray start anew, in double precision, every so many planes, where the CPU's do.
@@ -104,4 +105,54 @@ extern "C" __global__ void __launch_bounds__(LABEL_THREADS) cast_labels(
     float* depth = depths + (size_t)view * wanted * plane + pixel;
     lower_depth(depth + slot_a * plane, met.first_a, ray);
     lower_depth(depth + slot_b * plane, met.first_b, ray);
+}
+
+// Whether the voxel of a volume nearest to a point of the world is not empty.
+__device__ __forceinline__ bool is_occupied(const Volume& volume, double x, double y, double z) {
+    double i = floor(index_along(volume, 0, x, y, z) + 0.5);
+    double j = floor(index_along(volume, 1, x, y, z) + 0.5);
+    double k = floor(index_along(volume, 2, x, y, z) + 0.5);
+    if (!(i >= 0.0 && i < volume.size[0] && j >= 0.0 && j < volume.size[1] && k >= 0.0 && k < volume.size[2]))
+        return false;
+    return (tex3D<unsigned int>(volume.words, (float)k + 0.5f, (float)j + 0.5f, (float)i + 0.5f) & 0xFFFFu) != 0u;
+}
+
+// The same for a volume that has others above it: a label counts only where none of these is occupied, as in
+// xray/covered_labels_cpu.py. Slower, in double precision: few scenes have overlays.
+//
+// above: `count` volumes; wanted: the `depth_count` labels of the planes of `depths`; otherwise as cast_labels.
+extern "C" __global__ void __launch_bounds__(LABEL_THREADS) cast_covered_labels(
+    cudaTextureObject_t labels, int size_i, int size_j, int size_k, const WorldView* worlds, const IndexView* views,
+    int rows, int columns, const Volume* above, int count, const int* wanted, int depth_count, unsigned int* hits,
+    float* depths) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x;
+    int row = blockIdx.y * blockDim.y + threadIdx.y;
+    int view = blockIdx.z;
+    if (column >= columns || row >= rows) return;
+    const WorldView& world = worlds[view];
+    const IndexView& indexed = views[view];
+    LabelRay ray;
+    if (!set_up_labels(world, indexed, size_i, size_j, size_k, column, row, ray)) return;
+    double di = along(indexed.direction, 0, column, row), wx = along(world.direction, 0, column, row);
+    double dj = along(indexed.direction, 1, column, row), wy = along(world.direction, 1, column, row);
+    double dk = along(indexed.direction, 2, column, row), wz = along(world.direction, 2, column, row);
+    size_t plane = (size_t)rows * columns, pixel = (size_t)row * columns + column;
+    float* depth = depths + (size_t)view * depth_count * plane + pixel;
+    unsigned int seen = 0u;
+    for (int n = 0; n < ray.planes; ++n) {
+        double t = (ray.first + ray.step * n - ray.origin_a) / ray.d_a;
+        double i = fmin(fmax(floor(indexed.origin[0] + t * di + 0.5), 0.0), size_i - 1.0);
+        double j = fmin(fmax(floor(indexed.origin[1] + t * dj + 0.5), 0.0), size_j - 1.0);
+        double k = fmin(fmax(floor(indexed.origin[2] + t * dk + 0.5), 0.0), size_k - 1.0);
+        int label = tex3D<unsigned char>(labels, (float)k + 0.5f, (float)j + 0.5f, (float)i + 0.5f);
+        bool covered = label == 0;
+        for (int v = 0; v < count && !covered; ++v)
+            covered = is_occupied(above[v], world.source[0] + t * wx, world.source[1] + t * wy,
+                                  world.source[2] + t * wz);
+        if (covered) continue;
+        seen |= 1u << (label & 31);
+        for (int slot = 0; slot < depth_count; ++slot)
+            if (label == wanted[slot]) depth[slot * plane] = fminf(depth[slot * plane], (float)t);
+    }
+    hits[view * plane + pixel] |= seen;
 }

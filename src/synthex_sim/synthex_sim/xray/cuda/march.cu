@@ -1,17 +1,17 @@
 // Joseph's ray caster on the GPU: the samples of xray/march_cpu.py, one thread for a pixel, a launch for a batch of
 // views.
 //
-// Volumes are 3D textures of the 32-bit words of packed_volume.py, x = k, y = j, z = i, looked up unfiltered: the
-// texture unit's own interpolation has 8-bit weights, which is too coarse to agree with the CPU, and cannot tell
-// materials apart. What the texture gives is its memory order: neighbours in all three directions share cache lines, so
-// that a view from any side costs about the same.
+// Volumes are 3D textures of 32-bit words, two codes of packed_volume.py each (device_volume.py), x = k, y = j, z = i,
+// looked up unfiltered: the texture unit's own interpolation has 8-bit weights, which is too coarse to agree with the
+// CPU, and cannot tell materials apart. What the texture gives is its memory order: neighbours in all three directions
+// share cache lines, so that a view from any side costs about the same.
 //
 // A warp is a tile of 8 x 4 pixels, whose rays stay close together. Set-up is in double precision, the loop in single.
 
 #include "ray_range.cuh"
 
-// Keeps the right and upper neighbours of an interpolation on the grid; the outermost layer holds nothing.
-#define MARCH_EDGE 1e-3
+// Rays end so many voxels before the outermost layer, as on the CPU.
+#define MARCH_EDGE(size) (1e-3 + (size) * (1.0 / 262144.0))
 #define MARCH_THREADS 128
 
 struct MarchRay {
@@ -36,9 +36,11 @@ __device__ __forceinline__ bool set_up_march(const WorldView& world, const Index
     double origin_b = pick(b, view.origin[0], view.origin[1], view.origin[2]), d_b = pick(b, x, y, z);
     double origin_c = pick(c, view.origin[0], view.origin[1], view.origin[2]), d_c = pick(c, x, y, z);
     double low = 0.0, high = world.reach_mm;
-    clip_to_slab(origin_a, d_a, 0.0, pick(a, size_i, size_j, size_k) - 1.0, low, high);
-    clip_to_slab(origin_b, d_b, 0.0, pick(b, size_i, size_j, size_k) - 1.0 - MARCH_EDGE, low, high);
-    clip_to_slab(origin_c, d_c, 0.0, pick(c, size_i, size_j, size_k) - 1.0 - MARCH_EDGE, low, high);
+    int size_a = pick(a, size_i, size_j, size_k), size_b = pick(b, size_i, size_j, size_k);
+    int size_c = pick(c, size_i, size_j, size_k);
+    clip_to_slab(origin_a, d_a, MARCH_EDGE(size_a), size_a - 1.0 - MARCH_EDGE(size_a), low, high);
+    clip_to_slab(origin_b, d_b, MARCH_EDGE(size_b), size_b - 1.0 - MARCH_EDGE(size_b), low, high);
+    clip_to_slab(origin_c, d_c, MARCH_EDGE(size_c), size_c - 1.0 - MARCH_EDGE(size_c), low, high);
     if (low >= high) return false;
     int last;
     planes_between(origin_a, d_a, low, high, ray.first, last);

@@ -8,6 +8,8 @@ import numpy as np
 
 from synthex_sim.xray.cuda.beer_lambert import attenuate
 from synthex_sim.xray.cuda.panel import CudaPanel
+from synthex_sim.xray.monte_carlo.simulation import Problem, Tally
+from synthex_sim.xray.monte_carlo.transport_cuda import photon_transport_cuda
 
 
 class CudaProcessor:
@@ -29,3 +31,7 @@ class CudaProcessor:
     ) -> tuple[Any, Any]:
         """(V, R, C) signal and second moment; arguments as of ``beer_lambert.attenuate``, areas on the device."""
         return attenuate(areas, coefficients, energies_kev, weights, self._device)
+
+    def transport(self, problem: Problem, photons: int, key: int) -> Tally:
+        """Follows photons on the GPU; the tally comes back to the host."""
+        return photon_transport_cuda(problem, photons, key)

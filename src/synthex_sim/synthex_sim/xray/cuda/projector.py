@@ -24,7 +24,7 @@ from synthex_sim.xray.cuda.view_table import ViewTable, index_from_world, view_t
 from synthex_sim.xray.decomposition import Decomposition
 from synthex_sim.xray.packed_volume import pack
 from synthex_sim.xray.projection import Projection
-from synthex_sim.xray.projector_cpu import HEMIPELVES, materials_in_beam, one_shape
+from synthex_sim.xray.projector_cpu import HEMIPELVES, materials_in_beam, one_shape, volumes_to_prepare
 from synthex_sim.xray.scene import Scene
 
 SOURCES = ("march", "labels", "overlap", "tools")
@@ -78,10 +78,11 @@ class CudaProjector:
             depth_labels: labels whose depth is wanted besides the hemipelves.
 
         Raises:
-            ValueError: no views, or of different shapes; the source lies inside a volume; a volume is all air.
+            ValueError: no views, or of different shapes; the source lies inside a volume or a tool; a volume is all
+                air.
         """
         rows, columns = one_shape(views)
-        volumes = [self.prepare(volume, decomposition) for volume, _ in scene.volumes]
+        volumes = [self.prepare(volume, of) for volume, of in volumes_to_prepare(decomposition, scene)]
         to_index = [
             index_from_world(volume.affine, pose) for volume, (_, pose) in zip(volumes, scene.volumes, strict=True)
         ]
@@ -97,11 +98,13 @@ class CudaProjector:
             depth_labels,
             xp.zeros((len(views), rows, columns), np.float32),
         ))
-        for volume, indexed in zip(volumes, of_views, strict=True):
-            self._march(batch, volume, indexed)
-            if labels and volume.labels is not None:
-                self._cast_labels(batch, volume.labels, indexed)
         records = np.array([volume.record(to) for volume, to in zip(volumes, to_index, strict=True)], VOLUME)
+        for k, (volume, indexed) in enumerate(zip(volumes, of_views, strict=True)):
+            self._march(batch, volume, indexed)
+            if labels and volume.labels is not None and k + 1 < len(volumes):
+                self._cast_covered_labels(batch, volume.labels, indexed, records[k + 1 :])
+            elif labels and volume.labels is not None:
+                self._cast_labels(batch, volume.labels, indexed)
         if len(volumes) > 1:
             self._subtract_hidden(batch, volumes, self.device.array(records))
         if scene.tools:
@@ -143,6 +146,18 @@ class CudaProjector:
                 batch.out.hits, batch.out.depths_mm,
             ))
 
+    def _cast_covered_labels(
+        self, batch: _Batch, labels: DeviceLabels, indexed: np.ndarray, above: np.ndarray
+    ) -> None:
+        moved = indexed.copy()
+        moved[:, :3] -= labels.first
+        wanted = np.array(batch.out.depth_labels, np.int32)
+        self._kernels["cast_covered_labels"](batch.grid(_BLOCK), _BLOCK, (
+            np.uint64(labels.cells.ptr), *map(_I, labels.shape), batch.worlds, self.device.array(moved), *batch.size(),
+            self.device.array(above), _I(len(above)), self.device.array(wanted), _I(len(wanted)), batch.out.hits,
+            batch.out.depths_mm,
+        ))
+
     def _subtract_hidden(self, batch: _Batch, volumes: list[DeviceVolume], records: Any) -> None:
         spacing = min(float(np.linalg.norm(volume.affine[:3, :3], axis=0).min()) for volume in volumes)
         self._kernels["subtract_hidden"](batch.grid(_BLOCK), _BLOCK, (
@@ -151,6 +166,7 @@ class CudaProjector:
         ))
 
     def _cast_tools(self, batch: _Batch, scene: Scene, plane_of_tool: list[int], records: np.ndarray) -> None:
+        tool_cpu.refuse_sources_inside(scene.tools, batch.views.sources)
         pieces, sources = piece_records(scene.tools, plane_of_tool, batch.views.sources)
         boxes = tool_boxes(batch.views, pieces["centre"], pieces["radius"])
         if not boxes.any():

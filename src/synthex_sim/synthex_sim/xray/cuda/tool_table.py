@@ -58,7 +58,8 @@ def tool_boxes(views: ViewTable, centres: np.ndarray, radii: np.ndarray) -> np.n
 
     Returns:
         (V, 5) int32 ``ToolBox`` structures: row0, row1, column0, column1 around all spheres in front of the source, and
-        sub-rays along each direction of a pixel; zeros where there are none.
+        sub-rays along each direction of a pixel; the whole detector where a sphere reaches the source's plane; zeros
+        where there are none.
     """
     camera = centres @ views.world_to_camera[:, :3, :3].transpose(0, 2, 1) + views.world_to_camera[:, None, :3, 3]
     depth = camera[..., 2]
@@ -74,7 +75,11 @@ def tool_boxes(views: ViewTable, centres: np.ndarray, radii: np.ndarray) -> np.n
     high = np.where(ahead[..., None], np.ceil(pixels + reach) + 1.0, -np.inf).max(axis=1)
     rows, columns = views.shape
     low, high = np.clip(low, 0, [columns, rows]), np.clip(high, 0, [columns, rows])
-    footprint_mm = safe.min(axis=1) / np.abs(focal).max(axis=1)
+    reaching = ~ahead & (depth > -radii)
+    whole = reaching.any(axis=1, keepdims=True)
+    low, high = np.where(whole, 0, low), np.where(whole, [columns, rows], high)
+    nearest = np.where(ahead.any(axis=1), safe.min(axis=1), np.where(reaching, depth, 0.0).max(axis=1).clip(min=0.0))
+    footprint_mm = nearest / np.abs(focal).max(axis=1)
     subrays = np.clip(np.ceil(2 * footprint_mm / tool_cpu.FINEST_DETAIL_MM), 1, tool_cpu.MAX_SUBRAYS_PER_AXIS)
     boxes = np.stack([low[:, 1], high[:, 1], low[:, 0], high[:, 0], subrays], axis=-1)
     return np.where((low < high).all(axis=1, keepdims=True), boxes, 0).astype(np.int32)

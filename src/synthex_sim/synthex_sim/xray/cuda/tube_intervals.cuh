@@ -17,7 +17,7 @@ struct Piece {
 };
 
 // Disjoint intervals in ascending order along a ray, mm from the source.
-#define MAX_INTERVALS 128
+#define MAX_INTERVALS 96
 struct Intervals {
     int count;
     double start[MAX_INTERVALS], stop[MAX_INTERVALS];

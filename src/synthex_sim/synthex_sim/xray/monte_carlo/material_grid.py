@@ -12,6 +12,7 @@ from synthex_sim import anatomy
 from synthex_sim.patient.patient import Patient
 from synthex_sim.xray.decomposition import Decomposition
 from synthex_sim.xray.materials import Material
+from synthex_sim.xray.monte_carlo.right_angles import has_right_angles, with_right_angles
 
 #: Steps of a low-discrepancy sequence along i, j, k (powers of the root of x^4 = x + 1): spreads materials evenly.
 _SPREAD = (0.8191725134, 0.6710436067, 0.5497004779)
@@ -52,8 +53,7 @@ class MaterialGrid:
         affine = np.array(self.affine, dtype=np.float64)
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
             raise ValueError("the affine must be a finite 4x4 matrix")
-        axes = affine[:3, :3] / np.maximum(np.linalg.norm(affine[:3, :3], axis=0), 1e-12)
-        if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-5):
+        if not has_right_angles(affine):
             raise ValueError("the axes of a material grid must be at right angles to each other; resample the volume")
         object.__setattr__(self, "affine", affine)
 
@@ -83,13 +83,15 @@ class MaterialGrid:
 
         Scatter is smooth: voxels of 3 mm change it by about a percent and keep the volume in the processor's cache.
         A coarse voxel holds the whole mass of the fine ones; where materials meet it becomes one of them, chosen by a
-        low-discrepancy sequence in proportion to their mass, so that no material gains or loses on average.
+        low-discrepancy sequence in proportion to their mass, so that no material gains or loses on average. Sheared
+        axes are straightened first (``with_right_angles``).
 
         Args:
             decomposition: which material and density a voxel has; the one that the images are made with.
             pose: (4, 4) patient LPS -> world, mm; None for the identity.
             voxel_mm: voxels are joined in whole numbers up to about this size.
         """
+        patient = with_right_angles(patient)
         factors = np.maximum(1, np.rint(voxel_mm / patient.spacing_mm)).astype(np.int64)
         tables = [decomposition.table(in_bone) for in_bone in (False, True)]
         density, material = (np.stack([table[part] for table in tables]) for part in (0, 1))

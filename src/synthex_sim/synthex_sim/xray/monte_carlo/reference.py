@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from synthex_sim.carm.view import View
+from synthex_sim.xray.monte_carlo.history_random import history_key
 from synthex_sim.xray.monte_carlo.material_grid import MaterialGrid
 from synthex_sim.xray.monte_carlo.simulation import Problem, Tally, make_problem, photon_transport
 from synthex_sim.xray.scatter import ScatterImage
@@ -27,9 +28,10 @@ def monte_carlo_scatter(
     absorbed_fraction: ArrayLike | None = None,
     photons: int = 10_000_000,
     seed: int = 0,
+    sample: int = 0,
     *,
     photons_per_pixel: float = 1.0,
-    field: tuple[float, float, float, float] | None = None,
+    field: ArrayLike | None = None,
     smoothing_mm: float = SMOOTHING_MM,
     transport: Callable[[Problem, int, int], Tally] = photon_transport,
 ) -> ScatterImage:
@@ -39,10 +41,11 @@ def monte_carlo_scatter(
         grid: the patient (``MaterialGrid.from_patient``). Tools in the beam do not scatter.
         absorbed_fraction: (e,) share of the energy that the detector absorbs at the spectrum's energies.
         photons: how many to follow; the noise falls with its root (docs/scatter.md has figures).
-        seed: the same seed gives the same image, whatever the number of threads.
+        seed, sample: of the run, and number of the image within it. The same two give the same image, whatever the
+            number of threads; other samples have other histories.
         photons_per_pixel: photons that arrive in a pixel of the view with nothing in the beam: scales the result to the
             unit of a primary image made with as many.
-        field: collimated field, see ``make_problem``.
+        field: what the beam reaches, see ``make_problem``; intensities scale the result.
         smoothing_mm: 0 for the counts as they are.
         transport: ``photon_transport``, or ``photon_transport_cuda`` to do it on the GPU.
 
@@ -50,18 +53,16 @@ def monte_carlo_scatter(
         energy and energy ratio of the one view, (1, R, C).
 
     Raises:
-        ValueError: see ``make_problem``.
+        ValueError: see ``make_problem`` and ``history_key``.
     """
     rows, cols = view.shape
     coarse = tuple(max(1, int(round(n * view.pixel_spacing_mm / COARSE_MM))) for n in view.shape)
     problem = make_problem(
         grid, view, spectrum.energies_kev, spectrum.weights, absorbed_fraction, pixels=coarse, field=field
     )
-    tally = transport(problem, photons, seed)
-    edges = problem.field
-    field_pixels = (edges[2] - edges[0]) * (edges[3] - edges[1])
+    tally = transport(problem, photons, history_key(seed, sample))
     # photons are spread over the field; what one coarse pixel got is shared by the pixels within it
-    scale = photons_per_pixel * field_pixels * coarse[0] * coarse[1] / (rows * cols)
+    scale = photons_per_pixel * problem.field.pixels * coarse[0] * coarse[1] / (rows * cols)
     sigma = [smoothing_mm / (n * view.pixel_spacing_mm / m) for n, m in zip(view.shape, coarse, strict=True)]
     images = [gaussian_filter(i, sigma, mode="nearest", truncate=3.0) for i in (tally.scatter, tally.scatter_squared)]
     place = [(np.arange(n) + 0.5) * m / n - 0.5 for n, m in zip(view.shape, coarse, strict=True)]

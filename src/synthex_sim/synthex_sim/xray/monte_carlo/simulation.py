@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from synthex_sim.carm.view import View
+from synthex_sim.xray.monte_carlo.beam_field import BeamField
 from synthex_sim.xray.monte_carlo.interactions import (
     ENERGY_MAX_KEV,
     InteractionTables,
@@ -82,7 +83,7 @@ class Problem:
     spectrum: tuple[np.ndarray, np.ndarray]
     source: np.ndarray
     pixel_to_direction: np.ndarray
-    field: np.ndarray
+    field: BeamField
     camera: np.ndarray
     pinhole: np.ndarray
     extent: np.ndarray
@@ -107,7 +108,7 @@ def make_problem(
     absorbed_fraction: ArrayLike | None = None,
     *,
     pixels: tuple[int, int],
-    field: tuple[float, float, float, float] | None = None,
+    field: ArrayLike | None = None,
     isotropic: bool = False,
     forced: bool = True,
 ) -> Problem:
@@ -120,15 +121,16 @@ def make_problem(
         absorbed_fraction: (e,) share of the energy that the detector absorbs at ``energies_kev``, interpolated linearly
             and held constant beyond; None for all of it.
         pixels: (rows, columns) of the coarse image, which covers the whole detector.
-        field: collimated field as (first column, first row, last column, last row) in pixel coordinates of the view
-            (edges, so the whole detector is (-0.5, -0.5, columns - 0.5, rows - 0.5)); None for the whole detector.
+        field: what the beam reaches: (first column, first row, last column, last row) in pixel coordinates of the view
+            (edges, so the whole detector is (-0.5, -0.5, columns - 0.5, rows - 0.5)), or (rows, columns) relative
+            intensities of the view's pixels (collimation, heel effect); None for the whole detector, evenly.
         isotropic: the source emits evenly into solid angle (fluence falls as cos^3 to the edges); else the fluence is
             the same all over the detector.
         forced: forced detection of scattered photons (less noise per photon) instead of counting those that arrive.
 
     Raises:
-        ValueError: energies out of range or without photons, a field outside the detector, a source inside the volume,
-            a volume that reaches behind the detector.
+        ValueError: energies out of range or without photons, a field outside the detector or of nothing, a source
+            inside the volume, a volume that reaches behind the detector.
     """
     energies = np.asarray(energies_kev, dtype=np.float64).reshape(-1)
     shares = np.asarray(weights, dtype=np.float64).reshape(-1)
@@ -164,7 +166,7 @@ def make_problem(
         spectrum=(np.cumsum(shares) / shares.sum(), energies),
         source=source,
         pixel_to_direction=box_from_world[:3, :3] @ view.pixel_to_direction,
-        field=_field(field, rows, cols),
+        field=BeamField.of(field, rows, cols),
         camera=np.ascontiguousarray(camera),
         pinhole=np.array([k[0, 0], k[1, 1], k[0, 2], k[1, 2], view.source_to_detector_mm]),
         extent=np.array([pixels[1], pixels[0], pixels[1] / cols, pixels[0] / rows], dtype=np.float64),
@@ -176,31 +178,31 @@ def make_problem(
     )
 
 
-def photon_transport(problem: Problem, photons: int, seed: int, *, first: int = 0, endings: bool = False) -> Tally:
+def photon_transport(problem: Problem, photons: int, key: int, *, first: int = 0, endings: bool = False) -> Tally:
     """Follows photons on the CPU with as many threads as numba has; the result does not depend on how many.
 
     Args:
         problem: from ``make_problem``.
-        photons: how many, from history ``first`` on; runs with other histories of the same seed are independent.
-        seed: 0 <= seed < 2**64.
+        photons: how many, from history ``first`` on; runs with other histories of the same key are independent.
+        key: 0 <= key < 2**64; ``history_key`` makes it of a seed and a sample.
         endings: keep how every photon ended (36 bytes each).
 
     Raises:
-        ValueError: no photons, or a seed out of range.
+        ValueError: no photons, or a key out of range.
     """
     if photons < 1:
         raise ValueError(f"at least one photon is needed, got {photons}")
-    if not (0 <= int(seed) < 2**64 and 0 <= int(first) < 2**63):
-        raise ValueError(f"seed and first history must be whole numbers from 0, got {seed} and {first}")
+    if not (0 <= int(key) < 2**64 and 0 <= int(first) < 2**63):
+        raise ValueError(f"key and first history must be whole numbers from 0, got {key} and {first}")
     cols, rows = int(problem.extent[0]), int(problem.extent[1])
     images = np.zeros((CHUNKS, CHANNELS, rows, cols))
     scalars = np.zeros((CHUNKS, DEPOSITED + problem.tables.attenuation.shape[0]))
     ends = np.zeros((photons if endings else 0, 9), dtype=np.float32)
     transport(
         images, scalars, problem.table_arrays, problem.majorant, problem.volume, problem.spectrum, problem.source,
-        problem.pixel_to_direction, problem.field, problem.camera, problem.pinhole, problem.extent, problem.pixels,
-        problem.absorbed, problem.plane_mm2, problem.isotropic, problem.forced, np.uint64(seed), np.uint64(first),
-        np.int64(photons), ends,
+        problem.pixel_to_direction, (problem.field.edges, problem.field.share), problem.camera, problem.pinhole,
+        problem.extent, problem.pixels, problem.absorbed, problem.plane_mm2, problem.isotropic, problem.forced,
+        np.uint64(key), np.uint64(first), np.int64(photons), ends,
     )
     scatter = images[:, COMPTON] + images[:, RAYLEIGH] + images[:, MULTIPLE]
     deviation = scatter.std(axis=0, ddof=1) * np.sqrt(CHUNKS)
@@ -217,19 +219,6 @@ def make_tally(
         float(scalars[EMITTED]), float(scalars[DETECTED]), float(scalars[ESCAPED]), scalars[DEPOSITED:], photons,
         endings,
     )
-
-
-def _field(field: tuple[float, float, float, float] | None, rows: int, cols: int) -> np.ndarray:
-    whole = np.array([-0.5, -0.5, cols - 0.5, rows - 0.5])
-    if field is None:
-        return whole
-    edges = np.asarray(field, dtype=np.float64)
-    inside = edges.shape == (4,) and (edges[:2] >= whole[:2]).all() and (edges[2:] <= whole[2:]).all()
-    if not inside or not (edges[:2] < edges[2:]).all():
-        raise ValueError(
-            f"field must be (first column, first row, last column, last row) within {whole.tolist()}, got {field}"
-        )
-    return edges
 
 
 def _check_before_detector(camera: np.ndarray, grid: MaterialGrid, view: View) -> None:

@@ -58,17 +58,17 @@ __device__ inline real uniform(Random& r) {
 }
 
 struct Geometry {  // the order of Problem.geometry in transport_cuda.py
-    real box[3], inv_spacing[3], source[3], pixel_to_direction[9], field[4], camera[12], pinhole[5], extent[4];
+    real box[3], inv_spacing[3], source[3], pixel_to_direction[9], edges[4], camera[12], pinhole[5], extent[4];
     real pixels[2], plane_mm2;
 };
 
 struct Sizes {
-    int shape[3], materials, energies, transfers, lines, rows, cols, isotropic, forced;
+    int shape[3], materials, energies, transfers, lines, rows, cols, isotropic, forced, field_rows, field_cols;
 };
 
 struct World {
     const real *attenuation, *incoherent, *incoherent_norm, *cumulative, *majorant, *density, *shares, *lines;
-    const real* absorbed;
+    const real *absorbed, *field;
     const unsigned char* material;
     const Geometry* geometry;
     const Sizes* sizes;
@@ -276,6 +276,20 @@ __device__ void force_rayleigh(
         score(w, row, col, channel_of(order, RAYLEIGH), energy, weight * exp(-depth) * at_energy(w.absorbed, energy));
 }
 
+__device__ void start_point(Random& r, const World& w, real& u, real& v) {
+    const Geometry& g = *w.geometry;
+    int rows = w.sizes->field_rows, cols = w.sizes->field_cols;
+    for (;;) {
+        u = g.edges[0] + (g.edges[2] - g.edges[0]) * uniform(r);
+        v = g.edges[1] + (g.edges[3] - g.edges[1]) * uniform(r);
+        int row = int((v + real(0.5)) * (rows / g.pixels[1])), col = int((u + real(0.5)) * (cols / g.pixels[0]));
+        row = row < rows ? row : rows - 1;
+        col = col < cols ? col : cols - 1;
+        real share = w.field[(long long)row * cols + col];
+        if (share >= real(1.0) || uniform(r) < share) return;
+    }
+}
+
 __device__ void history(Random& r, const World& w) {
     const Geometry& g = *w.geometry;
     const Sizes& s = *w.sizes;
@@ -287,8 +301,8 @@ __device__ void history(Random& r, const World& w) {
         else high = middle;
     }
     real energy = w.lines[low];
-    real u = g.field[0] + (g.field[2] - g.field[0]) * uniform(r);
-    real v = g.field[1] + (g.field[3] - g.field[1]) * uniform(r);
+    real u, v;
+    start_point(r, w, u, v);
     real position[3], direction[3], ahead[3], total[MAX_MATERIALS], length2 = real(0.0);
     for (int axis = 0; axis < 3; ++axis) {
         const real* p = g.pixel_to_direction + 3 * axis;
@@ -378,8 +392,8 @@ __device__ void history(Random& r, const World& w) {
 extern "C" __global__ void transport(
     word64* images, word64* scalars, const real* attenuation, const real* incoherent, const real* incoherent_norm,
     const real* cumulative, const real* majorant, const unsigned char* material, const real* density,
-    const real* shares, const real* lines, const real* absorbed, const Geometry* geometry, const Sizes* sizes,
-    word64 seed, word64 first, word64 count
+    const real* shares, const real* lines, const real* absorbed, const real* field, const Geometry* geometry,
+    const Sizes* sizes, word64 key, word64 first, word64 count
 ) {
     World w;
     w.images = images;
@@ -394,6 +408,7 @@ extern "C" __global__ void transport(
     w.shares = shares;
     w.lines = lines;
     w.absorbed = absorbed;
+    w.field = field;
     w.geometry = geometry;
     w.sizes = sizes;
     word64 stride = word64(gridDim.x) * blockDim.x;
@@ -402,8 +417,8 @@ extern "C" __global__ void transport(
         r.block = 0;
         r.history[0] = word(first + h);
         r.history[1] = word((first + h) >> 32);
-        r.key[0] = word(seed);
-        r.key[1] = word(seed >> 32);
+        r.key[0] = word(key);
+        r.key[1] = word(key >> 32);
         r.next = 4;
         history(r, w);
     }

@@ -20,7 +20,7 @@ from synthex_sim.xray.monte_carlo.interactions import (
     INVERSE_ANGSTROM_PER_KEV,
     X_STEP,
 )
-from synthex_sim.xray.monte_carlo.philox import STATE_WORDS, start, uniform
+from synthex_sim.xray.monte_carlo.history_random import STATE_WORDS, start, uniform
 
 #: Images of a tally: energy absorbed from primary photons, from photons scattered once by Compton or by Rayleigh, from
 #: those scattered more often, and the sum of the squared energies of all scattered ones.
@@ -270,6 +270,20 @@ def _force_rayleigh(
 
 
 @njit(nogil=True, cache=True)
+def _start_point(state, field, pixels):
+    """Where on the detector a photon heads for, in pixels: evenly over the rectangle, then by the pixel's share."""
+    edges, share = field
+    rows, cols = share.shape
+    while True:
+        u = edges[0] + (edges[2] - edges[0]) * uniform(state)
+        v = edges[1] + (edges[3] - edges[1]) * uniform(state)
+        row = min(int((v + 0.5) * (rows / pixels[1])), rows - 1)
+        col = min(int((u + 0.5) * (cols / pixels[0])), cols - 1)
+        if share[row, col] >= 1.0 or uniform(state) < share[row, col]:
+            return u, v
+
+
+@njit(nogil=True, cache=True)
 def _history(
     state, image, scalars, tables, majorant, volume, spectrum, source, pixel_to_direction, field, camera, pinhole,
     extent, pixels, absorbed, plane_mm2, isotropic, forced, position, direction, ahead, sight, total, total_ahead,
@@ -288,8 +302,7 @@ def _history(
         else:
             high = middle
     energy = energies[low]
-    u = field[0] + (field[2] - field[0]) * uniform(state)
-    v = field[1] + (field[3] - field[1]) * uniform(state)
+    u, v = _start_point(state, field, pixels)
     length2 = 0.0
     for axis in range(3):
         position[axis] = source[axis]
@@ -381,7 +394,7 @@ def _history(
 @njit(parallel=True, nogil=True, cache=True)
 def transport(
     images, scalars, tables, majorant, volume, spectrum, source, pixel_to_direction, field, camera, pinhole, extent,
-    pixels, absorbed, plane_mm2, isotropic, forced, seed, first, count, endings,
+    pixels, absorbed, plane_mm2, isotropic, forced, key, first, count, endings,
 ):
     """Follows ``count`` photons, beginning with history ``first``, in as many chunks as there are tallies.
 
@@ -395,13 +408,13 @@ def transport(
         volume: (box (3,) mm, 1 / spacing (3,), material, density).
         spectrum: (cumulative shares (e,), energies (e,) keV).
         source: (3,) mm. pixel_to_direction: (3, 3), camera z component 1.
-        field: (4,) first column, first row, last column, last row of the field, pixel coordinates.
+        field: (edges (4,), share (r, c) float32) of the BeamField.
         camera: (3, 4) box frame -> camera frame. pinhole: (5,) fx, fy, cx, cy of the view's pixels, SDD in mm.
         extent: (4,) columns and rows of the coarse image, coarse columns and rows per pixel of the view.
         pixels: (2,) columns and rows of the view. plane_mm2: the detector's area.
         absorbed: (n,) share of the energy that the detector absorbs, over the energy grid.
         isotropic: whether the source thins out as cos^3 towards the edges. forced: forced detection.
-        seed, first: uint64. count: int64.
+        key, first: uint64. count: int64.
         endings: (count, 9) float32 filled with how each photon left the volume (weight, 0 if absorbed; energy; times
             scattered; last position inside; direction), or (0, 9) where nobody asks.
     """
@@ -409,11 +422,11 @@ def transport(
     for chunk in prange(chunks):
         begin = count * chunk // chunks
         end = count * (chunk + 1) // chunks
-        state = np.empty(STATE_WORDS, np.uint64)
+        state = np.empty(STATE_WORDS, np.uint32)
         position, direction, ahead, sight, ending = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
         total, total_ahead = np.empty(tables[0].shape[0]), np.empty(tables[0].shape[0])
         for h in range(begin, end):
-            start(state, seed, first + np.uint64(h))
+            start(state, key, first + np.uint64(h))
             _history(
                 state, images[chunk], scalars[chunk], tables, majorant, volume, spectrum, source, pixel_to_direction,
                 field, camera, pinhole, extent, pixels, absorbed, plane_mm2, isotropic, forced, position, direction,

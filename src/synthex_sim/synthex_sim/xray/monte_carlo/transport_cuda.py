@@ -23,7 +23,7 @@ _BATCHES = 16
 _BLOCKS, _THREADS = 1024, 128
 
 
-def photon_transport_cuda(problem: Problem, photons: int, seed: int, *, first: int = 0) -> Tally:
+def photon_transport_cuda(problem: Problem, photons: int, key: int, *, first: int = 0) -> Tally:
     """Follows photons on the GPU; the same result run to run, whatever the card's scheduling.
 
     Arguments and errors as of ``photon_transport``. Numbers are float32 here, so histories part from the CPU's where a
@@ -37,8 +37,8 @@ def photon_transport_cuda(problem: Problem, photons: int, seed: int, *, first: i
 
     if photons < 1:
         raise ValueError(f"at least one photon is needed, got {photons}")
-    if not (0 <= int(seed) < 2**64 and 0 <= int(first) < 2**63):
-        raise ValueError(f"seed and first history must be whole numbers from 0, got {seed} and {first}")
+    if not (0 <= int(key) < 2**64 and 0 <= int(first) < 2**63):
+        raise ValueError(f"key and first history must be whole numbers from 0, got {key} and {first}")
     arrays = [cupy.asarray(a) for a in kernel_arrays(problem, np.float32)]
     cols, rows = int(problem.extent[0]), int(problem.extent[1])
     images = cupy.zeros((_BATCHES, CHANNELS, rows, cols), dtype=np.uint64)
@@ -46,7 +46,7 @@ def photon_transport_cuda(problem: Problem, photons: int, seed: int, *, first: i
     for batch in range(_BATCHES):
         begin, end = photons * batch // _BATCHES, photons * (batch + 1) // _BATCHES
         if begin < end:
-            counts = (np.uint64(seed), np.uint64(first + begin), np.uint64(end - begin))
+            counts = (np.uint64(key), np.uint64(first + begin), np.uint64(end - begin))
             _kernel()((_BLOCKS,), (_THREADS,), (images[batch], scalars[batch], *arrays, *counts))
     image = cupy.asnumpy(images).astype(np.float64) / QUANTA
     scatter = image[:, COMPTON] + image[:, RAYLEIGH] + image[:, MULTIPLE]
@@ -55,7 +55,7 @@ def photon_transport_cuda(problem: Problem, photons: int, seed: int, *, first: i
 
 
 def kernel_arrays(problem: Problem, real: type) -> list[np.ndarray]:
-    """The kernel's array arguments between the tallies and the seed, in order, as numpy arrays of type ``real``.
+    """The kernel's array arguments between the tallies and the key, in order, as numpy arrays of type ``real``.
 
     Raises:
         ValueError: more materials than the kernel has room for.
@@ -69,7 +69,7 @@ def kernel_arrays(problem: Problem, real: type) -> list[np.ndarray]:
         [
             np.ravel(part)
             for part in (
-                box, inv_spacing, problem.source, problem.pixel_to_direction, problem.field, problem.camera,
+                box, inv_spacing, problem.source, problem.pixel_to_direction, problem.field.edges, problem.camera,
                 problem.pinhole, problem.extent, problem.pixels, problem.plane_mm2,
             )
         ]
@@ -77,9 +77,10 @@ def kernel_arrays(problem: Problem, real: type) -> list[np.ndarray]:
     sizes = [
         *material.shape, attenuation.shape[0], attenuation.shape[1], incoherent.shape[1], lines.size,
         int(problem.extent[1]), int(problem.extent[0]), int(problem.isotropic), int(problem.forced),
+        *problem.field.share.shape,
     ]
     reals = (attenuation, incoherent, incoherent_norm, cumulative, problem.majorant)
-    more = (density, shares, lines, problem.absorbed, geometry)
+    more = (density, shares, lines, problem.absorbed, problem.field.share, geometry)
     return [
         *(np.ascontiguousarray(a, dtype=real) for a in reals), np.ascontiguousarray(material),
         *(np.ascontiguousarray(a, dtype=real) for a in more), np.array(sizes, dtype=np.int32),
