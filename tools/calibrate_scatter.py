@@ -24,7 +24,7 @@ from synthex_sim.xray.monte_carlo.interactions import interaction_tables
 
 ENERGIES_KEV = np.array([20.0, 25, 30, 35, 40, 45, 50, 60, 70, 80, 90, 105, 125])
 THICKNESSES_CM = np.array([1.0, 3, 6, 10, 14, 18, 22, 27, 33, 39, 45])
-GAPS_MM = np.array([100.0, 150, 200, 260, 330, 410, 500])
+GAPS_MM = np.array([20.0, 60, 100, 150, 200, 260, 330, 410, 500])
 SIGMAS_MM = np.array([8.0, 18, 36, 65, 105, 165, 260, 420])
 #: Edges of the energy bins of scattered photons, as a share of the primary energy.
 RATIO_EDGES = np.linspace(0.4, 1.0, 25)

@@ -2,15 +2,20 @@
 
 Every pixel's primary ray scatters some of its energy, which arrives around it on the detector:
 
-    S(u) = sum_u'  k(t)  P(u')  A(t) K(u - u'; t, g)  exp(d (g(u) - g(u'))),      K = sum_i w_i(t, g) G(u - u'; s_i)
+    S(u) = sum_u'  k(t')  P(u')  A(t') K(u - u'; t', g')  exp(d (g(u) - g'))  h(t(u) - t')
+    K    = sum_i w_i(t', g') G(u - u'; s_i)
 
-P: primary energy in the pixel, t: water-equivalent thickness along its ray, A: scattered per primary energy, K: how it
-spreads behind an air gap g (the view's mean) between patient and detector, a sum of Gaussians of fixed widths s_i (in
-the manner of Ohnesorge et al. 1999 and Sun and Star-Lack 2010). A and w come from pencil beams of single energies in
-slabs of water, followed by this package's own Monte Carlo (``tools/calibrate_scatter.py``), and are added up over the
-tube's spectrum here. As the widths are fixed, there is one convolution for each, and thickness can change from pixel to
-pixel. The exponential is the asymmetry of a surface that the beam leaves at a slant: scatter leaves along its normal,
-towards the side where the gap g(u) is wider. The factor k and the slant d are fitted to patients.
+P: primary energy in the pixel, t: water-equivalent thickness along its ray, g: air gap between patient and detector there
+(t' and g' at u'), A: scattered per primary energy, K: how it spreads behind the gap, a sum of Gaussians of fixed widths
+s_i (in the manner of Ohnesorge et al. 1999 and Sun and Star-Lack 2010). A and w come from pencil beams of single energies
+in slabs of water, followed by this package's own Monte Carlo (``tools/calibrate_scatter.py``), and are added up over the
+tube's spectrum here. As the widths are fixed, there is one convolution for each, and thickness and gap can change from
+pixel to pixel.
+
+Two factors say what slabs do not know. The exponential is the asymmetry of a surface that the beam leaves at a slant:
+scatter leaves along its normal, towards the side where the gap is wider. And h is what is lost on the way into thicker
+parts: the bright rim of a body would else flood its dark middle. As h joins pairs of pixels, the sources are shared out
+between levels of thickness, each of which is spread by itself. The factor k, the slant d and h are fitted to patients.
 
 All of it is array arithmetic: the same code runs on numpy and on cupy. Figures and limits: docs/scatter.md.
 """
@@ -37,13 +42,17 @@ _TABLES = Path(__file__).with_name("scatter_kernels.npz")
 #: Edge of the detector pixels that scatter is computed on; it is smooth over several times this length.
 COARSE_MM = 5.0
 #: The factor k: what a divergent beam and a body of finite width and round shape do to a slab's scatter, which is not
-#: told by thickness and gap; and the slant d, 1/mm. Fitted on phantoms (docs/scatter.md).
-PATIENT_FACTOR = 0.912
-SLANT_PER_MM = 0.0055
+#: told by thickness and gap; and the slant d, 1/mm. Fitted to phantoms and a CT (docs/scatter.md), as all of these.
+PATIENT_FACTOR = 0.955
+SLANT_PER_MM = 0.0039
 #: A body that is thick along the beam is narrow across it, unlike a slab: beyond a thickness, k falls exponentially.
-_WIDE_UP_TO_CM, _NARROW_PER_CM = 27.0, 0.026
+_WIDE_UP_TO_CM, _NARROW_PER_CM = 27.0, 0.027
+#: h: where the body is thicker than at the source by more than the first, scatter falls exponentially by the second.
+_THICKER_BY_CM, _INTO_THICKER_PER_CM = 4.5, 0.126
+#: Distance of the levels of thickness that sources are shared out between; 4 cm gives the same, 12 cm does not.
+_LEVEL_CM = 6.0
 #: The exponent of the slant is held within +- this.
-_MOST_SLANT = 0.6
+_MOST_SLANT = 1.0
 #: Steps of the look-up table over thickness, cm, and how many.
 _THICKNESS_STEP_CM, _THICKNESSES = 0.5, 121
 
@@ -106,12 +115,14 @@ class KernelScatter:
             raise ValueError("a spectrum needs weights that are not negative, and not all zero")
         tables = _tables()
         strength, ratio = _fold(tables, energies, shares / shares.sum(), absorbed)
-        self._xp = xp
-        self._sigmas = tuple(tables["sigmas_mm"].tolist())
-        self._strength, self._gaps = strength, tables["gaps_mm"]
         if patient:
             beyond = np.maximum(np.arange(_THICKNESSES) * _THICKNESS_STEP_CM - _WIDE_UP_TO_CM, 0.0)
-            self._strength = strength * (PATIENT_FACTOR * np.exp(-_NARROW_PER_CM * beyond))[:, None]
+            strength = strength * (PATIENT_FACTOR * np.exp(-_NARROW_PER_CM * beyond))[:, None]
+        self._xp = xp
+        self._sigmas = tuple(tables["sigmas_mm"].tolist())
+        self._strength = xp.asarray(strength, dtype=np.float32)  # (gap, thickness, s)
+        self._gaps = xp.asarray(tables["gaps_mm"])
+        self._gap_numbers = xp.arange(self._gaps.size, dtype=np.float64)
         self._ratio = xp.asarray(ratio, dtype=np.float32)
 
     def estimate(self, primary_kev: Any, water_cm: Any, view: View, air_gap_mm: ArrayLike) -> ScatterImage:
@@ -137,30 +148,44 @@ class KernelScatter:
             )
         coarse = _coarse_shape(view.shape, view.pixel_spacing_mm)
         primary, water = (resampled(xp, a, coarse) for a in (primary_kev, water_cm))
-        gap, slant = _gap_and_slant(air_gap_mm, primary.shape)
-        slant = xp.asarray(slant)
-        sources, ratio = self._sources(primary / slant, water, gap)
-        energy = resampled(xp, self._spread(sources, view) * slant, view.shape)
+        water = xp.clip(water, 0.0, (_THICKNESSES - 1.001) * _THICKNESS_STEP_CM)
+        gap = _gap_map(air_gap_mm, primary.shape)
+        slant = xp.asarray(_slant(gap))
+        sources, ratio = self._sources(primary / slant, water, xp.asarray(gap))
+        energy = resampled(xp, self._spread(sources, water, view) * slant, view.shape)
         return ScatterImage(energy, xp.broadcast_to(ratio[:, None, None], energy.shape))
 
-    def _sources(self, primary: Any, water: Any, gap: np.ndarray) -> tuple[Any, Any]:
+    def _sources(self, primary: Any, water: Any, gap: Any) -> tuple[Any, Any]:
         """(V, s, r, c) energy that every pixel's ray sends into each Gaussian, and (V,) mean energy ratio."""
         xp = self._xp
-        table = xp.asarray(np.moveaxis(_along(self._strength, self._gaps, gap), -1, 1), dtype=np.float32)  # (V, s, t)
-        place = xp.clip(water, 0.0, (_THICKNESSES - 1.001) * _THICKNESS_STEP_CM) * np.float32(1.0 / _THICKNESS_STEP_CM)
+        place = water * np.float32(1.0 / _THICKNESS_STEP_CM)
         low = place.astype(np.int32)
-        part = (place - low)[:, None]
-        index = low.reshape(low.shape[0], 1, -1)
-        strength, following = (xp.take_along_axis(table, index + step, axis=2) for step in (0, 1))
-        shape = (table.shape[0], table.shape[1], *water.shape[1:])
-        strength, following = strength.reshape(shape), following.reshape(shape)
-        sources = (strength + part * (following - strength)) * primary[:, None]
+        part = (place - low)[..., None]
+        between = xp.interp(gap.ravel(), self._gaps, self._gap_numbers).reshape(gap.shape)
+        near = xp.minimum(between.astype(np.int32), self._gaps.size - 2)
+        wider = (between - near)[..., None].astype(np.float32)
+        strength = 0.0
+        for step, share in ((0, 1.0 - wider), (1, wider)):
+            nearer, further = self._strength[near + step, low], self._strength[near + step, low + 1]  # (V, r, c, s)
+            strength = strength + share * (nearer + part * (further - nearer))
+        sources = xp.moveaxis(strength * primary[..., None], -1, 1)
         amount = sources.sum(axis=1)
         ratio = (amount * self._ratio[low]).sum(axis=(1, 2)) / xp.maximum(amount.sum(axis=(1, 2)), 1e-30)
         return sources, ratio
 
-    def _spread(self, sources: Any, view: View) -> Any:
-        """Convolves (V, s, r, c) with the Gaussians and adds them up: (V, r, c)."""
+    def _spread(self, sources: Any, water: Any, view: View) -> Any:
+        """Convolves (V, s, r, c) with the Gaussians and adds them up, less what thicker parts keep: (V, r, c)."""
+        xp = self._xp
+        place = water * np.float32(1.0 / _LEVEL_CM)
+        total = xp.zeros_like(water)
+        for level in range(int(place.min()), int(place.max()) + 2):
+            share = xp.maximum(1.0 - abs(place - level), 0.0)
+            thicker_cm = xp.maximum(water - np.float32(level * _LEVEL_CM + _THICKER_BY_CM), 0.0)
+            total += self._convolved(sources * share[:, None], view) * xp.exp(-_INTO_THICKER_PER_CM * thicker_cm)
+        return total
+
+    def _convolved(self, sources: Any, view: View) -> Any:
+        """(V, s, r, c) each with its Gaussian, and summed: (V, r, c)."""
         xp = self._xp
         rows, cols = sources.shape[-2:]
         size = (next_fast_len(2 * rows - 1, real=True), next_fast_len(2 * cols - 1, real=True))
@@ -198,17 +223,21 @@ def _fold(
     return np.moveaxis(per_cm, 1, 0) * fine_cm[:, None], ratio
 
 
-def _gap_and_slant(air_gap_mm: ArrayLike, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """(V,) mean gaps, and (V, r, c) float32 exp(d (gap - mean)) on the coarse image (or (V, 1, 1) of ones)."""
+def _gap_map(air_gap_mm: ArrayLike, shape: tuple[int, int, int]) -> np.ndarray:
+    """(V, r, c) air gaps on the coarse image, from one number, one per view or a map per view."""
     gap = np.asarray(air_gap_mm, dtype=np.float64)
     if gap.ndim < 2:
-        return np.broadcast_to(gap.reshape(-1), shape[:1]), np.ones((shape[0], 1, 1), dtype=np.float32)
+        return np.broadcast_to(gap.reshape(-1, 1, 1), shape)
     if gap.ndim != 3 or gap.shape[0] not in (1, shape[0]):
         raise ValueError(f"air gaps must be one number, one per view or one map per view ({shape[0]}), got {gap.shape}")
     wide = _interpolating(shape[1], gap.shape[1]) @ gap @ _interpolating(shape[2], gap.shape[2]).T
-    mean = wide.mean(axis=(1, 2))
-    slant = np.exp(np.clip(SLANT_PER_MM * (wide - mean[:, None, None]), -_MOST_SLANT, _MOST_SLANT)).astype(np.float32)
-    return np.broadcast_to(mean, shape[:1]), np.broadcast_to(slant, shape)
+    return np.broadcast_to(wide, shape)
+
+
+def _slant(gap: np.ndarray) -> np.ndarray:
+    """(V, r, c) float32 exp(d (gap - its mean over the view))."""
+    exponent = SLANT_PER_MM * (gap - gap.mean(axis=(1, 2), keepdims=True))
+    return np.exp(np.clip(exponent, -_MOST_SLANT, _MOST_SLANT)).astype(np.float32)
 
 
 def _along(table: np.ndarray, known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
