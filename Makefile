@@ -40,6 +40,7 @@ help: ## show this
 #var REQUEST           YAML, e.g. '{view: inlet}' (call)
 #var TASK              which scenes and labels, a file in config/tasks (dataset, train)
 #var N                 number of images (dataset, weights) or messages (echo; 0: until Ctrl-C)
+#var MINUTES           longest training (weights; default 50)
 #var OUT               folder to write (offline, dataset, train, evaluate, bench)
 #var DATA              data set to read (train, evaluate)
 #var RESUME            true: go on with an interrupted run (train)
@@ -99,15 +100,15 @@ evaluate: ## measure weights on a data set
 	@$(SETUP) --profile train $(LAUNCH) evaluate.launch.yaml $(call arg,weights,WEIGHTS) $(call arg,data,DATA) \
 	  $(call arg,out,OUT) $(ARGS)
 
-weights: ## render, train, measure and describe the session's weights from nothing (40 minutes on 2 cores)
+weights: ## render, train, measure and describe the session's weights from nothing (70 minutes on 2 cores)
 	@set -e; run=runs/training/weights-$$(date -u +%Y%m%dT%H%M%SZ); \
 	step() { $(SETUP) --profile train -- python -m "$$@"; }; \
 	render() { step synthex_sim.dataset --task session --seed $(or $(SEED),1) "$$@"; }; \
 	measure() { step synthex_perception.evaluation --weights $$run/session.safetensors --data "$$1" --out "$$2"; }; \
-	data=runs/datasets/weights-$(or $(SEED),1)-$(or $(N),1500); \
-	render --n $(or $(N),1500) --out $$data; \
+	data=runs/datasets/weights-$(or $(SEED),1)-$(or $(N),3000); \
+	render --n $(or $(N),3000) --out $$data; \
 	step synthex_perception.training --data $$data --seed $(or $(SEED),1) --config config/training/session.yaml \
-	  --out $$run --max-minutes 20 --export $$run/session.safetensors; \
+	  --out $$run --max-minutes $(or $(MINUTES),50) --export $$run/session.safetensors; \
 	measure $$data $$run/phantoms; set -- --domain "held-out phantoms=$$run/phantoms/metrics.json"; \
 	if [ -n '$(PATIENT)' ]; then \
 	  render --n 120 --out $$run/ct --patient '$(PATIENT)' --labels '$(LABELS)' --label-scheme '$(LABEL_SCHEME)'; \
