@@ -51,10 +51,15 @@ def executables(package):
 
 
 def declared_parameters(file):
-    """The names in a node's parameter table, read from its source: every Parameter("name", ...) in it."""
-    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
-    return {node.args[0].value for node in calls
-            if ast.unparse(node.func) == "Parameter" and node.args and isinstance(node.args[0], ast.Constant)}
+    """The names in a node's parameter table, read from the source that holds it: every Parameter("name", ...) in it."""
+    parts = list(ast.walk(ast.parse(file.read_text())))
+    for part in parts:
+        if isinstance(part, ast.ImportFrom) and "TABLE" in {one.name for one in part.names}:
+            package, _, _ = part.module.partition(".")
+            return declared_parameters(REPOSITORY / "src" / package / (part.module.replace(".", "/") + ".py"))
+    calls = [part for part in parts if isinstance(part, ast.Call)]
+    return {call.args[0].value for call in calls
+            if ast.unparse(call.func) == "Parameter" and call.args and isinstance(call.args[0], ast.Constant)}
 
 
 def described(installed, file, **given):

@@ -54,7 +54,7 @@ def frames() -> set[str]:
     pytest.importorskip("rclpy", reason="needs ROS 2")
     pytest.importorskip("synthex_msgs", reason="needs the built workspace")
     names = set()
-    for module in map(importlib.import_module, ("synthex_sim.nodes.carm_node", "cm_kinematics.nodes.cm_node")):
+    for module in map(importlib.import_module, ("synthex_sim.nodes.pose_publisher", "cm_kinematics.nodes.cm_node")):
         for call in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(call, ast.Call) and getattr(call.func, "attr", "") in ("send", "send_static"):
                 for row in (part for part in call.args if isinstance(part, ast.Tuple)):

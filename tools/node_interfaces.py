@@ -25,7 +25,7 @@ class NodeSource:
     """Where a node is and how to make it for a look.
 
     Attributes:
-        module: that defines one node class and one parameter table.
+        module: that defines one node class and has its parameter table, of its own or imported.
         parameters: name -> value; ``{config}`` in a text is the folder config/, ``{temporary}`` an empty folder and
             ``{bag}`` a recording of the topics of the nodes above.
         remark: what the page has to say about the topics besides; one or two sentences.

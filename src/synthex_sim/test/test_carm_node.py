@@ -15,10 +15,13 @@ from sim_worlds import CONFIG
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
-from lifecycle_msgs.msg import Transition  # noqa: E402
-from rcl_interfaces.srv import SetParameters  # noqa: E402
-from lifecycle_msgs.srv import ChangeState  # noqa: E402
+from cm_kinematics.geometry import load_geometry  # noqa: E402
+from cm_kinematics.kinematics import segment_poses, tip_point  # noqa: E402
+from cm_kinematics.nodes.conversions import point_message, pose_messages, stamp_ns  # noqa: E402
 from geometry_msgs.msg import Point, PoseStamped  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.action import ActionClient  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
@@ -29,15 +32,16 @@ from synthex_msgs.msg import CmDetection, CmShape, Exposure, LabelInfo, Landmark
 from synthex_msgs.srv import Acquire, SetView  # noqa: E402
 from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
 
-from cm_kinematics.geometry import load_geometry  # noqa: E402
-from cm_kinematics.kinematics import segment_poses, tip_point  # noqa: E402
-from cm_kinematics.nodes.conversions import point_message, pose_messages, stamp_ns  # noqa: E402
 from synthex_sim.nodes.carm_node import CArmNode  # noqa: E402
+from synthex_sim.nodes.carm_parameters import TABLE, answer_timeout_s  # noqa: E402
 from synthex_sim.nodes.image_messages import from_image_msg  # noqa: E402
 from synthex_sim.xray.line_integral_renderer import LineIntegralRenderer  # noqa: E402
 from synthex_sim.xray.renderer import RENDERERS  # noqa: E402
+from synthex_sim.xray.simulator import XraySimulator  # noqa: E402
 
 NAMESPACE = f"/carm_{os.getpid()}"
+#: Each is taken once: in one domain, nodes of the same name would answer for each other.
+DOMAINS = iter(random.sample(range(10, 91), 81))
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TOPICS = (
     ("carm/image_raw", Image, 10), ("carm/camera_info", CameraInfo, 10), ("carm/exposure", Exposure, 10),
@@ -48,8 +52,9 @@ TOPICS = (
 
 
 def command(*parameters: str) -> list[str]:
-    given = [f"device_file:={CONFIG / 'carm' / 'cios_fusion.yaml'}", f"cm_device_file:={CONFIG / 'cm' / 'notched_27.yaml'}",
-             "autostart:=true", "image_size:=64", "rate_hz:=10.0", "manipulator_wait_s:=0.0", *parameters]
+    given = [f"device_file:={CONFIG / 'carm' / 'cios_fusion.yaml'}",
+             f"cm_device_file:={CONFIG / 'cm' / 'notched_27.yaml'}", "autostart:=true", "image_size:=64",
+             "rate_hz:=10.0", "manipulator_wait_s:=0.0", *parameters]
     flags = [part for parameter in given for part in ("-p", parameter)]
     return [sys.executable, "-m", "synthex_sim.nodes.carm_node", "--ros-args", "-r", f"__ns:={NAMESPACE}", *flags]
 
@@ -73,7 +78,8 @@ class Client:
     def spin_until(self, condition, seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"waited {seconds} s in vain; got { {k: len(v) for k, v in self.got.items()} }"
+            counts = {topic: len(messages) for topic, messages in self.got.items()}
+            assert time.monotonic() < end, f"waited {seconds} s in vain; got {counts}"
             self.executor.spin_once(timeout_sec=0.05)
 
     def call(self, client, request):
@@ -84,7 +90,8 @@ class Client:
     def set(self, **values) -> str:
         """Sets parameters of the node; the reason of the first refusal, or an empty text."""
         assert self.parameters.wait_for_service(timeout_sec=10)
-        request = SetParameters.Request(parameters=[Parameter(n, value=v).to_parameter_msg() for n, v in values.items()])
+        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        request = SetParameters.Request(parameters=parameters)
         return next((r.reason for r in self.call(self.parameters, request).results if not r.successful), "")
 
     def close(self) -> None:
@@ -104,7 +111,7 @@ def small_ct(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def session(small_ct):
-    domain_id = random.randint(10, 90)
+    domain_id = next(DOMAINS)
     environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     process = subprocess.Popen(command(f"patient:={small_ct}"), env=environment, stderr=subprocess.PIPE, text=True)
     client = Client(domain_id)
@@ -239,7 +246,7 @@ def test_live_frames_have_lag_where_it_is_on_and_single_shots_have_none(session,
 
 def test_another_renderer_says_what_it_has_no_model_for(small_ct):
     """And a device that does not say where its anode is has no heel effect, live either."""
-    domain_id = random.randint(10, 90)
+    domain_id = next(DOMAINS)
     environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     device = f"device_file:={CONFIG / 'carm' / 'loop_x.yaml'}"
     process = subprocess.Popen(command(f"patient:={small_ct}", "renderer:=naive", "lag:=true", device), env=environment)
@@ -304,7 +311,8 @@ def test_a_sweep_publishes_images_and_ends_where_it_should(session):
 def test_a_second_motion_is_refused_and_a_cancelled_sweep_stays_where_it_is(session):
     under_way = []
     sending = session.sweep.send_goal_async(
-        Sweep.Goal(end=JointState(name=["orbital"], position=[-0.3]), duration=30.0), feedback_callback=under_way.append)
+        Sweep.Goal(end=JointState(name=["orbital"], position=[-0.3]), duration=30.0),
+        feedback_callback=under_way.append)
     session.spin_until(lambda: sending.done() and under_way)  # accepted is not yet moving
     refused = session.call(session.set_view, SetView.Request(view="ap"))
     assert not refused.success and "another motion" in refused.message
@@ -320,7 +328,8 @@ def test_a_second_motion_is_refused_and_a_cancelled_sweep_stays_where_it_is(sess
 
 def test_a_sweep_that_cannot_be_is_refused_before_anything_moves(session):
     before = session.call(session.set_view, SetView.Request(joints=JointState())).joints
-    for duration, end, reason in ((0.0, 0.1, "duration"), (float("inf"), 0.1, "duration"), (1.0, 3.0, "limits"), (0.5, 0.1, "at least 0.8 s")):
+    for duration, end, reason in ((0.0, 0.1, "duration"), (float("inf"), 0.1, "duration"), (1.0, 3.0, "limits"),
+                                  (0.5, 0.1, "at least 0.8 s")):
         goal = Sweep.Goal(start=JointState(name=["orbital"], position=[0.3]),
                           end=JointState(name=["orbital"], position=[end]), duration=duration)
         sending = session.sweep.send_goal_async(goal)
@@ -362,7 +371,7 @@ def test_deactivated_it_is_silent_and_activated_again_the_arm_is_where_it_was(se
 
 
 def test_without_ground_truth_nothing_is_published_under_that_name(small_ct):
-    domain_id = random.randint(10, 90)
+    domain_id = next(DOMAINS)
     environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     process = subprocess.Popen(command(f"patient:={small_ct}", "ground_truth:=false"), env=environment)
     client = Client(domain_id)
@@ -390,7 +399,7 @@ def test_a_wrong_configuration_is_one_clear_line_and_a_non_zero_exit(parameter, 
     extra = ["script_angular_deg:=[0.0, 0.0]"] if "script" in parameter else []
     patient = [] if parameter.startswith("patient") else ["patient:=none"]
     run = subprocess.run(command(*patient, parameter, *extra), capture_output=True, text=True, timeout=60,
-                         env=os.environ | {"ROS_DOMAIN_ID": str(random.randint(10, 90))})
+                         env=os.environ | {"ROS_DOMAIN_ID": str(next(DOMAINS))})
     assert run.returncode == 1
     errors = [line for line in run.stderr.splitlines() if "carm_node: error:" in line]
     assert len(errors) == 1 and reason in errors[0], run.stderr
@@ -412,14 +421,15 @@ class PatientAlone:
 
 @pytest.fixture
 def ros():
-    rclpy.init(domain_id=random.randint(10, 90))
+    rclpy.init(domain_id=next(DOMAINS))
     yield
     rclpy.try_shutdown()
 
 
 def node_of(small_ct, **more):
     values = {"device_file": str(CONFIG / "carm" / "cios_fusion.yaml"),
-              "cm_device_file": str(CONFIG / "cm" / "notched_27.yaml"), "patient": str(small_ct), "image_size": 32, "autostart": True, "rate_hz": 0.1} | more
+              "cm_device_file": str(CONFIG / "cm" / "notched_27.yaml"), "patient": str(small_ct), "image_size": 32,
+              "autostart": True, "rate_hz": 0.1} | more
     return CArmNode([Parameter(name, value=value) for name, value in values.items()])
 
 
@@ -432,20 +442,17 @@ def test_a_renderer_that_takes_no_tools_starts_where_the_manipulator_is_switched
     node.destroy_node()
 
 
-def test_who_asks_for_an_image_by_photon_transport_is_given_the_time_it_takes(ros, small_ct):
+def test_who_asks_for_an_image_by_photon_transport_is_given_the_time_it_takes():
     """The default, 20 million photons, takes 74 s on two idle cores; and another frame may be under way."""
-    node = node_of(small_ct, patient="none")
-    assert node._answer_timeout_s() == 10.0
-    assert node.set_parameters([Parameter("scatter", value="monte_carlo")])[0].successful
-    assert node._answer_timeout_s() > 2 * 74
-    node.close()
-    node.destroy_node()
+    usual = {row.name: row.default for row in TABLE}
+    assert answer_timeout_s(usual) == 10.0
+    assert answer_timeout_s({**usual, "scatter": "monte_carlo"}) > 2 * 74
 
 
 def test_a_frame_that_failed_does_not_count_as_the_last_one_with_lag(ros, small_ct, monkeypatch):
     """The ghost's age is the time since the last frame that was made; and settings are those of the frame's stamp."""
     node = node_of(small_ct, renderer="naive", lag=True)
-    intervals, acquire = [], node._simulator.acquire
+    intervals, acquire = [], XraySimulator.acquire
 
     def watched(*arguments, interval_s=None, **more):
         intervals.append(interval_s)
@@ -453,10 +460,10 @@ def test_a_frame_that_failed_does_not_count_as_the_last_one_with_lag(ros, small_
             raise RuntimeError("no luck")
         return acquire(*arguments, interval_s=interval_s, **more)
 
-    monkeypatch.setattr(node._simulator, "acquire", watched)
+    monkeypatch.setattr(XraySimulator, "acquire", watched)
     frames = []
     for _ in range(3):
-        frames.append(node._frame(node._exposure(), fluoroscopy=True))
+        frames.append(node._exposures.sample(live=True))
         time.sleep(0.2)
     assert node.set_parameters([Parameter("lag", value=False)])[0].successful  # after the frames were sampled
     for frame in frames:

@@ -17,18 +17,19 @@ class ArmMotion:
     """Commands to a positioner.
 
     Args:
-        positioner: what moves.
-        now_s: the time that the positioner is asked with, seconds.
+        positioner: what moves; its time begins now.
+        now_ns: the time of the clock that both go by, nanoseconds.
     """
 
-    def __init__(self, positioner: Positioner, now_s: Callable[[], float]) -> None:
+    def __init__(self, positioner: Positioner, now_ns: Callable[[], int]) -> None:
         self._positioner = positioner
-        self._now_s = now_s
+        self._now_ns = now_ns
+        self._start_ns = now_ns()
         self._commanded = threading.Lock()
 
-    def joints(self, time_s: float | None = None) -> CArmJoints:
-        """Where the arm is at a time, by default now."""
-        return self._positioner.joints(self._now_s() if time_s is None else time_s)
+    def joints(self, time_ns: int | None = None) -> CArmJoints:
+        """Where the arm is at a time of the clock, by default now."""
+        return self._positioner.joints(self._now_s() if time_ns is None else self._seconds(time_ns))
 
     @contextmanager
     def command(self) -> Iterator[None]:
@@ -77,3 +78,9 @@ class ArmMotion:
             on_the_way(self._positioner.joints(now), self._positioner.progress(now))
             time.sleep(_LOOK_EVERY_S)
         return True
+
+    def _seconds(self, time_ns: int) -> float:
+        return (time_ns - self._start_ns) * 1e-9
+
+    def _now_s(self) -> float:
+        return self._seconds(self._now_ns())
