@@ -1,5 +1,6 @@
-"""Moves the manipulator's tip along its axis until it is abreast of the planned target, by what navigation sees; stops when
-navigation is lost.
+"""Moves the manipulator's tip along its axis until it is abreast of the planned target, by what navigation sees.
+
+It stops when navigation is lost.
 
 Research and simulation only, not a medical device.
 """

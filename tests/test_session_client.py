@@ -21,9 +21,9 @@ pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 import rclpy  # noqa: E402
 from cm_kinematics.nodes.conversions import pose_message, stamp_message, stamp_ns, to_millimetres  # noqa: E402
 from geometry_msgs.msg import Point, PointStamped, PoseWithCovarianceStamped  # noqa: E402
-from rosbags.highlevel import AnyReader  # noqa: E402
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from rosbags.highlevel import AnyReader  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 from synthex_bringup.nodes.session_client import Session, SessionError  # noqa: E402
@@ -47,8 +47,8 @@ def own_domain():
 def room(tmp_path_factory):
     """An empty room with the manipulator in it, looked at by a network with random weights, in a namespace."""
     process = subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "tools" / "launch"), "synthex_bringup", "session.launch.yaml", "patient:=none",
-         "weights:=random:0", "record:=false", "viewer:=false", "namespace:=room"],
+        [sys.executable, str(REPOSITORY / "tools" / "launch"), "synthex_bringup", "session.launch.yaml",
+         "patient:=none", "weights:=random:0", "record:=false", "viewer:=false", "namespace:=room"],
         cwd=tmp_path_factory.mktemp("room"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     yield "room"
     process.send_signal(signal.SIGINT)
@@ -217,7 +217,8 @@ class Navigation:
         seen = PoseWithCovarianceStamped(header=header)
         seen.pose.pose = pose_message(pelvis)
         self.pelvis.publish(seen)
-        self.status.publish(NavigationStatus(header=header, state=self.state, reason="" if self.state == "tracking" else "x"))
+        reason = "" if self.state == "tracking" else "x"
+        self.status.publish(NavigationStatus(header=header, state=self.state, reason=reason))
 
     def moved_after(self, moment: float) -> float:
         """mm that the device was inserted after a moment of ``time.monotonic``."""

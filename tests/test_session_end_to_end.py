@@ -159,8 +159,10 @@ def test_the_viewer_says_where_it_is_and_its_recording_lies_beside_the_report(se
 
 
 def test_the_bag_holds_what_was_published_from_its_first_frame_to_its_last(session, bag):
-    """Against what a subscriber of its own heard: frames before the session began are no part of it, nor those before the
-    subscriber had found every publisher."""
+    """Against what a subscriber of its own heard.
+
+    Frames before the session began are no part of it, nor those before the subscriber had found every publisher.
+    """
     images = sorted(stamps(bag["/carm/image_raw"]))
     assert len(images) == FRAMES
     listening = max(min(stamps(session.heard[topic])) for topic in HEARD)

@@ -111,7 +111,8 @@ def test_an_import_of_the_own_package_that_is_no_node_is_allowed(tmp_path):
     assert not any(knows_ros(name) for name in imported_modules(file, "synthex_bringup.recording"))
 
 
-@pytest.mark.parametrize("document", ["README.md", "NOTICE", *(f"docs/{f.name}" for f in (REPOSITORY / "docs").glob("*.md"))])
+@pytest.mark.parametrize("document", [
+    "README.md", "NOTICE", *(f"docs/{f.name}" for f in (REPOSITORY / "docs").glob("*.md"))])
 def test_links_within_the_repository_lead_somewhere(document):
     file = REPOSITORY / document
     links = re.findall(r"\]\(([^)#:]+)\)", file.read_text())
@@ -188,7 +189,7 @@ def test_every_interface_of_synthex_msgs_is_built_and_every_field_is_commented()
     for file in files:
         assert f"  {file.parent.name}/{file.name}\n" in cmake
         lines = file.read_text().splitlines()
-        for above, line in zip(["", *lines], lines):
+        for above, line in zip(["", *lines], lines, strict=False):
             if line.strip() and not line.startswith(("#", "---")):
                 assert "#" in line or above.startswith("#"), f"{file.name}: '{line}' has no comment"
 

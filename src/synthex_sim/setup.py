@@ -8,7 +8,8 @@ setup(
     packages=find_packages(exclude=["test", "test.*"]),
     package_data={
         package_name: [
-            "py.typed", "xray/*.npz", "xray/cuda/*.cu", "xray/cuda/*.cuh", "xray/monte_carlo/*.cu", "xray/monte_carlo/*.npz"
+            "py.typed", "xray/*.npz", "xray/cuda/*.cu", "xray/cuda/*.cuh", "xray/monte_carlo/*.cu",
+            "xray/monte_carlo/*.npz",
         ]
     },
     data_files=[

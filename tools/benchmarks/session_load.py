@@ -3,8 +3,8 @@
 
     tools/run_in_workspace tools/benchmarks/session_load.py --frames 120 --rounds 2
 
-Each round runs a session with the viewer and one without, so that what else the machine does falls on both. No browser is
-open: drawing the page is the browser's work. Prints a table; ``--out`` also writes it as JSON.
+Each round runs a session with the viewer and one without, so that what else the machine does falls on both. No browser
+is open: drawing the page is the browser's work. Prints a table; ``--out`` also writes it as JSON.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def main() -> None:
     print("| frames skipped | " + " | ".join(cells) + " |")
     print("\n| CPU, percent of one core | " + " | ".join(results) + " |\n|---|---|---|")
     for node in dict.fromkeys(node for runs in results.values() for run in runs for node in run["cpu_percent"]):
-        cells = [f"{statistics.median(run['cpu_percent'].get(node, 0.0) for run in runs):.1f}" for runs in results.values()]
+        cells = [f"{statistics.median(run['cpu_percent'].get(node, 0.0) for run in runs):.1f}"
+                 for runs in results.values()]
         print(f"| {node} | " + " | ".join(cells) + " |")
     if options.out is not None:
         options.out.write_text(json.dumps(results, indent=1))

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from cm_kinematics.geometry import load_geometry
 from sheet import save, sheet
-
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.placement import supine_pose
 from synthex_sim.carm.view import View
@@ -65,7 +64,8 @@ class Studio:
         """The patient, with the manipulator if wanted."""
         return Scene(self.patient, self.pose, (self.manipulator(),) if tool else ())
 
-    def counts(self, scene: Scene, view: View, renderer: str = "realistic", mas: float = 0.5, physics: Physics | None = None):
+    def counts(self, scene: Scene, view: View, renderer: str = "realistic", mas: float = 0.5,
+               physics: Physics | None = None):
         """(R, C) uint16 of one exposure."""
         simulator = XraySimulator(self.carm, renderer)
         return simulator.acquire(scene, view, Exposure(self.carm.tube.kvp, mas), physics, seed=1)[0].counts
@@ -87,7 +87,8 @@ def exposures(studio: Studio) -> np.ndarray:
     view = studio.view(rows=512)
     window = slice(150, 150 + ROWS)
     images = {mas: studio.counts(studio.scene(), view, mas=mas)[window, window] for mas in (0.02, 0.2, 2.0)}
-    return sheet([(f"{mas:g} mA s", picture) for mas, picture in zip(images, _one_window(list(images.values())), strict=True)], 3)
+    pictures = zip(images, _one_window(list(images.values())), strict=True)
+    return sheet([(f"{mas:g} mA s", picture) for mas, picture in pictures], 3)
 
 
 def scatter(studio: Studio) -> np.ndarray:
@@ -108,7 +109,8 @@ def slits(studio: Studio) -> np.ndarray:
     view = studio.view(rows=1536, target=studio.femoral_head())
     window = (slice(528, 1008),) * 2
     pictures = [
-        (name, log_display(studio.counts(studio.scene(True), view, name, mas=2.0)[window])) for name in ("heuristic", "realistic")
+        (name, log_display(studio.counts(studio.scene(True), view, name, mas=2.0)[window]))
+        for name in ("heuristic", "realistic")
     ]
     return sheet(pictures, columns=2)
 

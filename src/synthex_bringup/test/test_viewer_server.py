@@ -87,7 +87,8 @@ def test_it_ends_with_all_it_started(settings):
 
 def test_a_server_whose_node_is_killed_ends_with_it(settings):
     source = ("import sys, time; from pathlib import Path; from synthex_bringup.viewer.server import *\n"
-              "server = ViewerServer(0, 0, 64, Path(sys.argv[1])); print(server.address.data_port, flush=True); time.sleep(60)")
+              "server = ViewerServer(0, 0, 64, Path(sys.argv[1])); print(server.address.data_port, flush=True)\n"
+              "time.sleep(60)")
     node = subprocess.Popen([sys.executable, "-c", source, str(settings)], stdout=subprocess.PIPE, text=True)
     port = int(node.stdout.readline())
     assert port in listeners()

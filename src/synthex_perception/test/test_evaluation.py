@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 from perception_scenes import make_dataset
+from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR
+from synthex_sim.dataset.manifest import Manifest, ShardEntry
 
 from synthex_perception.evaluation.__main__ import main as evaluate_main
 from synthex_perception.evaluation.metrics import Evaluation, Truth, dice, truth_of
@@ -15,8 +17,6 @@ from synthex_perception.inference.postprocess import PostprocessConfig
 from synthex_perception.network.config import CompactTransUNetConfig
 from synthex_perception.training.config import TrainingConfig
 from synthex_perception.training.run import RunOptions, train
-from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR
-from synthex_sim.dataset.manifest import Manifest, ShardEntry
 
 LANDMARKS = ("ASIS-l", "CM-tip")
 
@@ -95,7 +95,8 @@ def test_evaluation_and_model_card_of_a_trained_network(tmp_path, capsys):
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["images"] == document["images"] == 3
     assert (tmp_path / "out" / "overlays.png").stat().st_size > 1000
     Manifest("session", 0, {}, 7, (64, 64), (), (), ("phantom:1", "phantom:2"), {}, "0", (
-        ShardEntry("train-000000.h5", "train", 0, 4, ""), ShardEntry("valid-000004.h5", "valid", 4, 3, ""))).write(tmp_path)
+        ShardEntry("train-000000.h5", "train", 0, 4, ""), ShardEntry("valid-000004.h5", "valid", 4, 3, ""),
+    )).write(tmp_path)
     status = card_main([
         "--weights", str(weights), "--run", str(tmp_path / "run"), "--data", str(tmp_path),
         "--domain", f"held-out discs={tmp_path / 'out' / 'metrics.json'}", "--limit", "Knows only discs.",

@@ -14,15 +14,14 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
+from cm_kinematics.nodes.conversions import pose_mm, stamp_message, stamp_ns  # noqa: E402
 from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped  # noqa: E402
+from pelvis_views import K, pose_of, project  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 from synthex_msgs.msg import CmDetection, Landmark2D, Landmark2DArray, NavigationStatus  # noqa: E402
-from pelvis_views import K, pose_of, project  # noqa: E402
-
-from cm_kinematics.nodes.conversions import pose_mm, stamp_message, stamp_ns  # noqa: E402
 from synthex_sim.anatomy import HIP_LANDMARKS  # noqa: E402
 from synthex_sim.patient.source import planned_landmarks  # noqa: E402
 
@@ -36,7 +35,8 @@ FRAME = "carm_source_optical"
 def command(*parameters: str) -> list[str]:
     given = [f"cm_device_file:={DEVICE}", "plan:=phantom:7", "stale_s:=0.4", "target:=FH-l", *parameters]
     flags = [part for parameter in given for part in ("-p", parameter)]
-    return [sys.executable, "-m", "synthex_perception.nodes.navigation_node", "--ros-args", "-r", f"__ns:={NAMESPACE}", *flags]
+    return [sys.executable, "-m", "synthex_perception.nodes.navigation_node", "--ros-args", "-r", f"__ns:={NAMESPACE}",
+            *flags]
 
 
 class Perception:
@@ -55,7 +55,8 @@ class Perception:
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.node.create_subscription(PointStamped, "navigation/target", self.target.append, latched)
         self.out = [self.node.create_publisher(kind, topic, 10) for topic, kind in (
-            ("perception/landmarks", Landmark2DArray), ("perception/cm", CmDetection), ("carm/camera_info", CameraInfo))]
+            ("perception/landmarks", Landmark2DArray), ("perception/cm", CmDetection),
+            ("carm/camera_info", CameraInfo))]
 
     def frame(self, number: int, pixels: dict[str, np.ndarray], tool: bool = True, base: bool = True) -> int:
         header = Header(stamp=stamp_message(1_700_000_000_000_000_000 + number * 333_000_007), frame_id=FRAME)
@@ -72,7 +73,8 @@ class Perception:
     def spin_until(self, condition, seconds: float = 30.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"waited {seconds} s in vain; got { {k: len(v) for k, v in self.got.items()} }"
+            counts = {topic: len(messages) for topic, messages in self.got.items()}
+            assert time.monotonic() < end, f"waited {seconds} s in vain; got {counts}"
             self.executor.spin_once(timeout_sec=0.02)
 
     def answer(self, number: int, pixels: dict[str, np.ndarray], **parts: bool) -> NavigationStatus:
@@ -168,7 +170,8 @@ def test_what_one_image_told_while_lost_is_no_knowledge_a_while_later(perception
     perception.got["navigation/status"].clear()
     perception.spin_until(lambda: any(not m.pelvis_known for m in perception.got["navigation/status"]), 3.0)
     last = perception.got["navigation/status"][-1]
-    assert (last.state, last.reason) == ("lost", "no image has been answered for 0.4 s") and last.header == status.header
+    assert (last.state, last.reason) == ("lost", "no image has been answered for 0.4 s")
+    assert last.header == status.header
 
 
 def test_the_planned_target_is_latched_in_the_patients_frame(perception, plan):

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cm_kinematics.geometry import load_geometry
-from pelvis_views import K, PELVIS, error_of, pose_of, project
+from pelvis_views import PELVIS, K, error_of, pose_of, project
+from synthex_sim.anatomy import HIP_LANDMARKS
 
 from synthex_perception.navigation.cm_position import SeenManipulator
 from synthex_perception.navigation.navigator import NavigationLimits, NavigationState, Navigator
 from synthex_perception.navigation.planned_target import planned_target
-from synthex_sim.anatomy import HIP_LANDMARKS
 
 GEOMETRY = load_geometry(Path(__file__).resolve().parents[3] / "config" / "cm" / "notched_27.yaml")
 PLAN = dict(zip(HIP_LANDMARKS, PELVIS, strict=True))
@@ -70,7 +70,8 @@ def test_a_points_covariance_is_that_of_the_poses_it_comes_from():
     rng = np.random.default_rng(4)
     pose, target = pose_of((0.1, 0.1, 0.0)), np.array([80.0, -20.0, 10.0])
     navigator = Navigator(PLAN, GEOMETRY)
-    found = [navigator.navigate(seen(pose, noise=1.0, seed=int(s)), TOOL, K).pelvis for s in rng.integers(0, 1 << 30, 400)]
+    found = [navigator.navigate(seen(pose, noise=1.0, seed=int(s)), TOOL, K).pelvis
+             for s in rng.integers(0, 1 << 30, 400)]
     scatter = np.cov(np.array([p.transform(target) for p in found]).T)
     stated = np.mean([p.position_covariance(target) for p in found], axis=0)
     ratio = np.sqrt(np.diag(stated) / np.diag(scatter))

@@ -13,6 +13,7 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
+from cm_kinematics.nodes.conversions import stamp_message, stamp_ns  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
@@ -22,11 +23,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 from synthex_msgs.msg import CmDetection, LabelInfo, Landmark2DArray  # noqa: E402
-
-from cm_kinematics.nodes.conversions import stamp_message, stamp_ns  # noqa: E402
-from synthex_perception.nodes.stamp_sets import StampSets  # noqa: E402
 from synthex_sim.anatomy import LABEL_NAMES, SESSION_LANDMARKS  # noqa: E402
 from synthex_sim.nodes.image_messages import from_image_msg, to_image_msg  # noqa: E402
+
+from synthex_perception.nodes.stamp_sets import StampSets  # noqa: E402
 
 #: Of this run alone, should another run on this machine have drawn the same domain.
 NAMESPACE = f"/perception_{os.getpid()}"
@@ -265,9 +265,11 @@ def test_a_message_whose_data_do_not_fit_is_refused():
 
 def test_sets_need_equal_stamps_and_forget_what_stays_incomplete():
     sets = StampSets(("image", "info", "mask"), capacity=2)
-    assert sets.add("image", 1, "i1") is None and sets.add("info", 2, "c2") is None and sets.add("info", 1, "c1") is None
+    assert sets.add("image", 1, "i1") is None
+    assert sets.add("info", 2, "c2") is None and sets.add("info", 1, "c1") is None
     assert sets.add("mask", 1, "m1") == {"image": "i1", "info": "c1", "mask": "m1"}
-    assert sets.add("image", 2, "i2") is None and sets.add("mask", 2, "m2") == {"info": "c2", "image": "i2", "mask": "m2"}
+    assert sets.add("image", 2, "i2") is None
+    assert sets.add("mask", 2, "m2") == {"info": "c2", "image": "i2", "mask": "m2"}
     for stamp in (3, 4, 5):
         sets.add("image", stamp, "i")
     assert sets.forgotten == 1

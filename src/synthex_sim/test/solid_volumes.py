@@ -12,6 +12,7 @@ from synthex_sim.patient.patient import Patient
 
 #: Sub-samples of a voxel along each axis.
 _FINE = 5
+_UPRIGHT = np.eye(3)
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def sphere(radius) -> Solid:
     return Solid(lambda p: (p**2).sum(axis=-1) <= radius**2, interval)
 
 
-def box(half, rotation=np.eye(3)) -> Solid:
+def box(half, rotation=_UPRIGHT) -> Solid:
     """A box with half sides (3,), its axes the columns of ``rotation``."""
     half = np.asarray(half, dtype=float)
 
@@ -69,7 +70,8 @@ def cylinder(radius, half_length) -> Solid:
         a, b, c = (d**2).sum(axis=-1), d @ o, o @ o - radius**2
         with np.errstate(invalid="ignore", divide="ignore"):
             root = np.sqrt(b**2 - a * c)
-            ends = np.sort(np.stack([(-half_length - source[2]), (half_length - source[2])])[:, None] / directions[:, 2], axis=0)
+            faces = np.stack([-half_length - source[2], half_length - source[2]])
+            ends = np.sort(faces[:, None] / directions[:, 2], axis=0)
             low, high = np.maximum((-b - root) / a, ends[0]), np.minimum((-b + root) / a, ends[1])
         return np.where(np.isnan(low), 1.0, low), np.where(np.isnan(high), 0.0, high)
 

@@ -72,7 +72,9 @@ def test_labels_agree_with_the_view_stored_beside_the_image(task, carm, tmp_path
         for sample in (dataset.split(split)[i] for i in range(len(dataset.split(split)))):
             view = View(sample.intrinsics, sample.world_to_camera, sample.image.shape, sample.pixel_spacing_mm)
             patient = task.load_patient(sample.patient, 5)
-            for name, pixel, visible in zip(dataset.manifest.landmark_names, sample.landmarks, sample.visible, strict=True):
+            for name, pixel, visible in zip(
+                dataset.manifest.landmark_names, sample.landmarks, sample.visible, strict=True
+            ):
                 if name in patient.landmarks and np.isfinite(pixel).all():
                     assert view.project(patient.landmarks[name])[0] == pytest.approx(pixel, abs=1e-3)
                     assert view.contains(pixel) == visible
@@ -83,7 +85,8 @@ def test_labels_agree_with_the_view_stored_beside_the_image(task, carm, tmp_path
 def test_the_split_is_by_patient(task, carm, tmp_path):
     make(task, carm, tmp_path)
     dataset = open_dataset(tmp_path)
-    patients = {name: {dataset.split(name)[i].patient for i in range(len(dataset.split(name)))} for name in ("train", "valid")}
+    splits = {name: dataset.split(name) for name in ("train", "valid")}
+    patients = {name: {split[i].patient for i in range(len(split))} for name, split in splits.items()}
     assert patients == {"train": {0, 1}, "valid": {2}}
 
 

@@ -20,8 +20,10 @@ patient = paint_ball(water_box(40, 4.0), (10, 0, 0), 30.0, 900, 1)
 patient.hu[:] += np.random.default_rng(0).integers(-20, 20, patient.hu.shape, dtype=np.int16)
 views = [carm.view(carm.aim(AIM, 700.0, a, 10.0)).resized((128, 128)) for a in (0.0, 40.0, 90.0)]
 for renderer in ("heuristic", "realistic"):
-    images, projection = XraySimulator(carm, renderer).render(Scene(patient, on_table(patient)), views, Exposure(90, 0.5), seed=4)
-    print(renderer, *(hashlib.sha256(a.tobytes()).hexdigest() for a in (projection.areas, projection.hits, images.counts)))
+    simulator = XraySimulator(carm, renderer)
+    images, projection = simulator.render(Scene(patient, on_table(patient)), views, Exposure(90, 0.5), seed=4)
+    made = projection.areas, projection.hits, images.counts
+    print(renderer, *(hashlib.sha256(a.tobytes()).hexdigest() for a in made))
 """
 
 MEMORY = """

@@ -35,7 +35,8 @@ def soft_of(scene, view):
 
 def turned(degrees, distance_mm=800.0, shape=(64, 64)):
     """A view of the world's origin, turned about all three axes."""
-    return View.from_krt(K, Rotation.from_euler("xyz", degrees, degrees=True).as_matrix(), (0, 0, distance_mm), shape, 1.0)
+    rotation = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    return View.from_krt(K, rotation, (0, 0, distance_mm), shape, 1.0)
 
 
 TILT = Rotation.from_euler("xyz", (17, -25, 8), degrees=True).as_matrix()
@@ -438,8 +439,8 @@ def test_a_volume_is_kept_once_and_packed_into_two_bytes_a_voxel():
 def test_hounsfield_units_become_the_stated_densities():
     """The golden values of drr_peers.md 1.2, with the material that each belongs to."""
     density, kind = TISSUE.table(in_bone=False)
-    for hu, expected, material_ in ((-799, 0.2078, 0), (0, 1.03, 0), (350, 1.23601, 0), (351, 1.2366, 1), (1000, 1.6186, 1),
-                                    (3000, 2.7958, 1), (-800, 0.0, -1), (-1000, 0.0, -1)):
+    for hu, expected, material_ in ((-799, 0.2078, 0), (0, 1.03, 0), (350, 1.23601, 0), (351, 1.2366, 1),
+                                    (1000, 1.6186, 1), (3000, 2.7958, 1), (-800, 0.0, -1), (-1000, 0.0, -1)):
         assert density[hu + 32768] == pytest.approx(expected, abs=1e-4) and kind[hu + 32768] == material_
 
 
@@ -448,7 +449,8 @@ def test_in_labelled_bone_every_value_has_the_attenuation_that_defines_it():
     density, kind = TISSUE.table(in_bone=True)
     hu = np.arange(-200, 2001, 50)
     soft, bone, water = (m.mass_attenuation(np.array([70.0]))[0] for m in (SOFT_TISSUE, BONE, WATER_ITSELF))
-    assert density[hu + 32768] * np.array([soft, bone])[kind[hu + 32768]] == pytest.approx(water * (1 + hu / 1000), rel=1e-5)
+    attenuation = density[hu + 32768] * np.array([soft, bone])[kind[hu + 32768]]
+    assert attenuation == pytest.approx(water * (1 + hu / 1000), rel=1e-5)
     assert kind[450 + 32768] == 0 and kind[451 + 32768] == 1
 
 
@@ -465,8 +467,8 @@ def test_packing_keeps_densities_to_one_step_and_labels_guide_the_material():
 
 
 @pytest.mark.parametrize(("make", "message"), [
-    (lambda: CpuProjector().project(Scene(water_box()), [View.from_krt(K, np.eye(3), (0, 0, 10.0), (64, 64), 1.0)], TISSUE),
-     "source lies inside"),
+    (lambda: CpuProjector().project(
+        Scene(water_box()), [View.from_krt(K, np.eye(3), (0, 0, 10.0), (64, 64), 1.0)], TISSUE), "source lies inside"),
     (lambda: CpuProjector().prepare(Patient("air", np.full((4, 4, 4), -1000, np.int16), np.eye(4)), TISSUE),
      "no voxel is denser"),
     (lambda: CpuProjector().project(Scene(None), [], TISSUE), "no views"),

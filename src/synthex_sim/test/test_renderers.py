@@ -43,7 +43,8 @@ def slab(renderer, areas, shape=(64, 64)):
     """A projection with the same area densities everywhere."""
     planes = np.broadcast_to(np.float32(areas)[:, None, None], (len(areas), *shape)).copy()[None]
     nothing = np.zeros((1, *shape), np.float32)
-    return Projection(renderer.decomposition.materials, planes, nothing.astype(np.uint32), nothing[:, None], (), nothing)
+    hits = nothing.astype(np.uint32)
+    return Projection(renderer.decomposition.materials, planes, hits, nothing[:, None], (), nothing)
 
 
 def expose(carm, name, areas, physics, exposure=EXPOSURE, view=VIEW, seed=0, sample=0, **more):
@@ -59,18 +60,20 @@ def ideal(carm):
 
 @pytest.mark.parametrize("slab_cm", GOLDEN)
 def test_beer_lambert_gives_deepdrrs_golden_numbers_when_fed_its_spectrum(slab_cm):
-    """With attenuation read off NIST's grid of energies as DeepDRR does, to 0.1 %; at every energy of its own, to 3.1 %."""
+    """To 0.1 % with attenuation read off NIST's grid of energies, as DeepDRR does; to 3.1 % with each energy's own."""
     energies, photons = np.loadtxt(SPECTRUM, delimiter=",").T
     weights = photons / photons.sum()
     areas = np.array([1.03, 1.6], np.float32).reshape(1, 2, 1, 1) * np.array(slab_cm, np.float32).reshape(1, 2, 1, 1)
     grid = np.array([10.0, 15, 20, 30, 40, 50, 60, 80, 100])
+    materials = (SOFT_TISSUE, BONE)
     for tolerance, coefficients in (
-        (0.001, [np.exp(np.interp(np.log(energies), np.log(grid), np.log(m.mass_attenuation(grid)))) for m in (SOFT_TISSUE, BONE)]),
-        (0.031, [m.mass_attenuation(energies) for m in (SOFT_TISSUE, BONE)]),
+        (0.001, [np.exp(np.interp(np.log(energies), np.log(grid), np.log(m.mass_attenuation(grid))))
+                 for m in materials]),
+        (0.031, [m.mass_attenuation(energies) for m in materials]),
     ):
         signal, second = attenuate(areas, np.array(coefficients), energies, weights)
         assert signal[0, 0, 0] == pytest.approx(GOLDEN[slab_cm][0], rel=tolerance)
-        # the same number of photons at one energy would have E^2: the second moment over the first lies between the ends
+        # the same number of photons at one energy would have E^2: the second moment over the first is between the ends
         assert energies[0] < second[0, 0, 0] / signal[0, 0, 0] < energies[-1]
 
 
@@ -79,7 +82,8 @@ def test_attenuation_is_that_of_the_sum_over_energies():
     areas = rng.uniform(0, 30, (2, 5, 7, 9)).astype(np.float32)
     areas[:, 2] = 0.0
     energies, weights, coefficients = np.linspace(12, 118, 54), rng.random(54), rng.uniform(0.1, 3, (5, 54))
-    expected = np.einsum("e,verc->vrc", weights * energies, np.exp(-np.einsum("vmrc,me->verc", areas.astype(float), coefficients)))
+    left = np.exp(-np.einsum("vmrc,me->verc", areas.astype(float), coefficients))
+    expected = np.einsum("e,verc->vrc", weights * energies, left)
     signal, _ = attenuate(areas, coefficients, energies, weights)
     assert signal == pytest.approx(expected, rel=2e-5, abs=1e-30)
 
@@ -101,14 +105,18 @@ def test_naive_and_heuristic_are_one_exponential(carm):
 
 def test_the_heuristic_threshold_removes_fat_and_the_naive_one_does_not():
     """-130 HU is nothing to the one and 0.87 g/cm^3 of water to the other; 0 HU is 0.13 and 1."""
-    naive, heuristic = (RENDERERS[name](None, CpuProcessor()).decomposition.table(False)[0] for name in ("naive", "heuristic"))
-    assert naive[[32768 - 130, 32768]] == pytest.approx([0.87, 1.0]) and heuristic[[32768 - 130, 32768]] == pytest.approx([0, 0.13])
+    naive, heuristic = (
+        RENDERERS[name](None, CpuProcessor()).decomposition.table(False)[0] for name in ("naive", "heuristic")
+    )
+    assert naive[[32768 - 130, 32768]] == pytest.approx([0.87, 1.0])
+    assert heuristic[[32768 - 130, 32768]] == pytest.approx([0, 0.13])
 
 
 def test_heuristic_noise_is_poisson_and_naive_images_have_none(carm):
     noisy = expose(carm, "heuristic", [5.0], Physics(), view=VIEW.resized((256, 256))).transmission
     mean = np.exp(-5 * WATER_CM2_PER_G)
-    assert noisy.var() == pytest.approx(mean / HEURISTIC_QUANTA, rel=0.03) and noisy.mean() == pytest.approx(mean, rel=0.002)
+    assert noisy.var() == pytest.approx(mean / HEURISTIC_QUANTA, rel=0.03)
+    assert noisy.mean() == pytest.approx(mean, rel=0.002)
     assert np.ptp(expose(carm, "naive", [5.0], Physics()).counts) == 0
 
 
@@ -155,7 +163,9 @@ def trunk():
     return Patient("trunk", hu, affine)
 
 
-@pytest.mark.parametrize(("orbital_deg", "tolerance"), [(0.0, 0.15), (90.0, 0.12)], ids=["from the front", "from the side"])
+@pytest.mark.parametrize(
+    ("orbital_deg", "tolerance"), [(0.0, 0.15), (90.0, 0.12)], ids=["from the front", "from the side"]
+)
 def test_scatter_by_kernels_is_that_of_photon_transport(carm, orbital_deg, tolerance):
     """22 cm of water along the beam, and 36: a body that is thick along the beam is narrow across it.
 
@@ -194,7 +204,8 @@ class QuarterShade:
 
 
 @pytest.mark.parametrize(
-    ("exposure", "grid"), [(EXPOSURE, True), (replace(EXPOSURE, collimator=QuarterShade()), False)], ids=["grid", "field"]
+    ("exposure", "grid"), [(EXPOSURE, True), (replace(EXPOSURE, collimator=QuarterShade()), False)],
+    ids=["grid", "field"],
 )
 def test_photons_that_are_held_back_take_their_noise_with_them(carm, exposure, grid):
     """Fewer photons of the same energies: variance over mean stays what it is."""
@@ -217,7 +228,8 @@ def test_noise_is_that_of_primary_and_scattered_photons_together(carm, grid):
     centre = (slice(None), slice(12, 36), slice(12, 36))
 
     def energies(scatter, grid, noise):
-        images, _ = simulator.render(scene, [view] * (40 if noise else 1), EXPOSURE, Physics(scatter, grid, noise, False))
+        views = [view] * (40 if noise else 1)
+        images, _ = simulator.render(scene, views, EXPOSURE, Physics(scatter, grid, noise, False))
         return (images.counts * images.kev_per_count[:, None, None])[centre]
 
     primary = energies("none", False, False)
@@ -278,7 +290,8 @@ def test_the_grid_keeps_the_stated_shares_of_primary_and_scatter(carm):
     simulator = XraySimulator(carm)
 
     def transmission(scatter, grid):
-        return simulator.acquire(scene, view, EXPOSURE, Physics(scatter, grid, False, False))[0].transmission[20:44, 20:44]
+        image, _ = simulator.acquire(scene, view, EXPOSURE, Physics(scatter, grid, False, False))
+        return image.transmission[20:44, 20:44]
 
     primary = transmission("none", False)
     assert transmission("none", True) == pytest.approx(primary, rel=1e-3)
@@ -292,7 +305,8 @@ def test_a_collimator_darkens_what_lies_outside_and_less_scatter_comes_from_it(c
     view = carm.view(carm.aim(AIM, 700.0, 0.0, 0.0)).resized((64, 64))
     simulator, physics = XraySimulator(carm), Physics("kernel", False, False, False)
     whole = simulator.acquire(scene, view, EXPOSURE, physics)[0].transmission
-    narrow = simulator.acquire(scene, view, replace(EXPOSURE, collimator=Rectangle(-40, 40, -40, 40)), physics)[0].transmission
+    collimated = replace(EXPOSURE, collimator=Rectangle(-40, 40, -40, 40))
+    narrow = simulator.acquire(scene, view, collimated, physics)[0].transmission
     assert (narrow[:16] < 0.7 * whole[:16]).all()
     assert (narrow[30:34, 30:34] < whole[30:34, 30:34]).all()
 
@@ -328,7 +342,8 @@ def test_lag_leaves_a_ghost_of_the_frame_before_and_single_shots_have_none(carm)
     (lambda carm: Exposure(200, 1), "30..150 kV"),
     (lambda carm: Exposure(90, float("nan")), "0..1000 mA s"),
     (lambda carm: XraySimulator(carm).render(EMPTY, [VIEW], EXPOSURE, samples=(1, 2)), "1 views need as many samples"),
-    (lambda carm: XraySimulator(carm).render(EMPTY, [VIEW, replace(VIEW, pixel_spacing_mm=2.0)], EXPOSURE), "must share pixel size"),
+    (lambda carm: XraySimulator(carm).render(EMPTY, [VIEW, replace(VIEW, pixel_spacing_mm=2.0)], EXPOSURE),
+     "must share pixel size"),
 ], ids=lambda value: "" if callable(value) else str(value)[:20])
 def test_bad_settings_are_refused_with_a_reason(carm, make, message):
     with pytest.raises(ValueError, match=message):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from cm_kinematics.joint_spline import joint_angles
-from sim_worlds import AIM, on_table, paint_ball, water_box
 from scipy.spatial.transform import Rotation
+from sim_worlds import AIM, on_table, paint_ball, water_box
 
 from synthex_sim import anatomy
 from synthex_sim.carm.view import View
@@ -15,7 +15,6 @@ from synthex_sim.xray.projector_cpu import CpuProjector
 from synthex_sim.xray.radiograph import Exposure
 from synthex_sim.xray.scene import Scene
 from synthex_sim.xray.simulator import XraySimulator
-
 
 TISSUE = TissueThresholds()
 
@@ -38,7 +37,8 @@ def test_a_dense_marker_at_the_patients_left_head_front_appears_at_image_right_t
 def random_view(rng, distance=700.0, size=512):
     rotation = Rotation.random(random_state=int(rng.integers(2**31))).as_matrix()
     k = np.array([[-5257.732, 0, 767.5], [0, 5257.732, 767.5], [0, 0, 1.0]])
-    return View.from_krt(k, rotation, rng.uniform(-25, 25, 3) + [0, 0, distance], (1536, 1536), 0.194).resized((size, size))
+    translation = rng.uniform(-25, 25, 3) + [0, 0, distance]
+    return View.from_krt(k, rotation, translation, (1536, 1536), 0.194).resized((size, size))
 
 
 def test_image_of_a_small_sphere_and_its_projected_centre_agree_in_200_random_views():

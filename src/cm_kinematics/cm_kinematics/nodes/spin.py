@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import rclpy
-from rclpy.exceptions import InvalidNodeNameException, InvalidNamespaceException, ParameterException
+from rclpy.exceptions import InvalidNamespaceException, InvalidNodeNameException, ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
@@ -36,15 +36,15 @@ def run_node(factory: Callable[[], Node], name: str | None = None, args: Sequenc
         threads: 1 for a SingleThreadedExecutor (fastest), more for services that must answer beside a long callback.
 
     Returns:
-        1 after a configuration error, told on stderr in one line ``name: error: ...``. After Ctrl-C or SIGTERM the process
-        ends here, with exit code 0. Errors of a running node are bugs and leave with their traceback.
+        1 after a configuration error, told on stderr in one line ``name: error: ...``. After Ctrl-C or SIGTERM the
+        process ends here, with exit code 0. Errors of a running node are bugs and leave with their traceback.
     """
     name = name or Path(sys.argv[0]).name
     node = executor = None
     try:
         try:
-            # rclpy's own handlers take the context away at once, under a node that is being made: that can crash. Until it
-            # is made, Ctrl-C is a KeyboardInterrupt between two lines of Python.
+            # rclpy's own handlers take the context away at once, under a node that is being made: that can crash. Until
+            # it is made, Ctrl-C is a KeyboardInterrupt between two lines of Python.
             rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
             node = factory()
         except CONFIGURATION_ERRORS as error:
@@ -63,8 +63,8 @@ def run_node(factory: Callable[[], Node], name: str | None = None, args: Sequenc
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
-        # Ctrl-C takes the context away under whatever is in hand: what fails then is no error of the node. rclpy does so
-        # in a thread of its own.
+        # Ctrl-C takes the context away under whatever is in hand: what fails then is no error of the node. rclpy does
+        # so in a thread of its own.
         time.sleep(0.2)
         if rclpy.ok():
             raise
@@ -90,8 +90,8 @@ def shut_down() -> None:
 def leave(code: int) -> NoReturn:
     """Ends a node's process at once; nobody may hold the node any more.
 
-    The interpreter's own end takes half a second of CPU where torch is loaded. Five nodes that end together need it for the
-    report, on two cores, before their launcher kills them.
+    The interpreter's own end takes half a second of CPU where torch is loaded. Five nodes that end together need it for
+    the report, on two cores, before their launcher kills them.
     """
     # What is left of the node goes with this. Otherwise others would still see it for the 20 s of its lease.
     gc.unfreeze()

@@ -58,7 +58,8 @@ class ClientRecorder:
             if self._process.poll() is not None:
                 raise RecorderError(self._failure())
             if time.monotonic() > end:
-                raise RecorderError(f"the recording has not begun after {timeout_s:g} s: is every node of the session there?")
+                raise RecorderError(
+                    f"the recording has not begun after {timeout_s:g} s: is every node of the session there?")
 
     def end(self) -> None:
         """Ends the recording and leaves a report.
@@ -73,7 +74,8 @@ class ClientRecorder:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            raise RecorderError(f"the recorder did not end within {_END_S:g} s; its bag is {self.folder / BAG}") from None
+            raise RecorderError(
+                f"the recorder did not end within {_END_S:g} s; its bag is {self.folder / BAG}") from None
         finally:
             for reader in self._readers:
                 reader.join(timeout=2.0)

@@ -38,7 +38,8 @@ def plain(message: Any) -> Any:
     if hasattr(message, "get_fields_and_field_types"):
         return {name: plain(getattr(message, name)) for name in message.get_fields_and_field_types()}
     if isinstance(message, (array.array, np.ndarray, bytes, bytearray)):
-        numbers = np.asarray(message) if not isinstance(message, (bytes, bytearray)) else np.frombuffer(message, np.uint8)
+        is_bytes = isinstance(message, (bytes, bytearray))
+        numbers = np.frombuffer(message, np.uint8) if is_bytes else np.asarray(message)
         if numbers.size > _LONGEST:
             return f"{numbers.size} numbers from {numbers.min():g} to {numbers.max():g}"
         return numbers.tolist()
@@ -82,7 +83,7 @@ def session_topics(node: Node) -> Graph:
 
 
 def session_services(node: Node) -> Graph:
-    """Service -> types that somebody serves by now, without every node's parameter services and what actions are made of."""
+    """Service -> types that somebody serves by now, without nodes' parameter services and what actions are made of."""
     ignored = ("parameter", "/get_type_description", "/_action/")
     own = node.get_fully_qualified_name() + "/"
     return {n: t for n, t in node.get_service_names_and_types()

@@ -220,7 +220,8 @@ class Session:
         Raises:
             SessionError: it has not been seen in time.
         """
-        message = self._wait(lambda: self._tip, self._timeout_s, "navigation/cm_tip is silent: is the manipulator seen?")
+        message = self._wait(
+            lambda: self._tip, self._timeout_s, "navigation/cm_tip is silent: is the manipulator seen?")
         pose = pose_mm(message.pose.pose)
         return pose[:3, 3], pose[:3, 1]
 
@@ -230,8 +231,10 @@ class Session:
         Raises:
             SessionError: the plan has no target, or the pelvis has not been seen in time.
         """
-        target = self._wait(lambda: self._target, self._timeout_s, "navigation/target is silent: has the patient a plan?")
-        pelvis = self._wait(lambda: self._pelvis, self._timeout_s, "navigation/pelvis_pose is silent: is the pelvis seen?")
+        target = self._wait(
+            lambda: self._target, self._timeout_s, "navigation/target is silent: has the patient a plan?")
+        pelvis = self._wait(
+            lambda: self._pelvis, self._timeout_s, "navigation/pelvis_pose is silent: is the pelvis seen?")
         pose = pose_mm(pelvis.pose.pose)
         return pose[:3, :3] @ point_mm(target.point) + pose[:3, 3]
 

@@ -1,7 +1,7 @@
 """viewer_node: shows a session live in the browser, on this machine only, and keeps what it shows in the run folder.
 
-Images are shown together with what perception said of them, so that no overlay lies on another image; where perception is
-silent for three seconds they are shown alone. Whatever the viewer does, the session goes on without it.
+Images are shown together with what perception said of them, so that no overlay lies on another image; where perception
+is silent for three seconds they are shown alone. Whatever the viewer does, the session goes on without it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,21 @@ from ..recording.bag_reader import image_array
 from ..recording.files import VIEW
 from ..recording.terminal import Terminal
 from ..recording.topics import (
-    ANSWERS, BONES, CM, CM_TIP, EXPOSURE, IMAGE, LANDMARKS, MASK, NAVIGATION, RUN_FOLDER, SHAPE, TARGET, TRUE_CM,
-    TRUE_LANDMARKS, TRUE_MASK,
+    ANSWERS,
+    BONES,
+    CM,
+    CM_TIP,
+    EXPOSURE,
+    IMAGE,
+    LANDMARKS,
+    MASK,
+    NAVIGATION,
+    RUN_FOLDER,
+    SHAPE,
+    TARGET,
+    TRUE_CM,
+    TRUE_LANDMARKS,
+    TRUE_MASK,
 )
 from ..viewer.carm_shape import carm_shape
 from ..viewer.frame_figures import figures_of, frame_of, overlay_of
@@ -54,12 +67,14 @@ PARAMETERS = (
     Parameter("cm_device_file", str, REQUIRED, "manipulator, one of config/cm/*.yaml", read_only=True),
     Parameter("live", bool, True, "whether to serve the browser; without, only the run folder's recording is made",
               read_only=True),
-    Parameter("web_port", int, 9090, "port of the page; another is taken where it is in use", range=(0, 65535), read_only=True),
+    Parameter("web_port", int, 9090, "port of the page; another is taken where it is in use", range=(0, 65535),
+              read_only=True),
     Parameter("data_port", int, 9876, "port from which the page takes the data; another where it is in use",
               range=(0, 65535), read_only=True),
     Parameter("memory_mb", int, 512, "what is kept for a browser that opens late; the oldest goes first", "MB",
               range=(16, 65536), read_only=True),
-    Parameter("shape_rate_hz", float, 5.0, "how often the manipulator is drawn", "Hz", range=(0.1, 50.0), read_only=True),
+    Parameter("shape_rate_hz", float, 5.0, "how often the manipulator is drawn", "Hz", range=(0.1, 50.0),
+              read_only=True),
 )
 
 _IMAGE_PARTS = {IMAGE: Image, EXPOSURE: Exposure}
@@ -215,8 +230,8 @@ class ViewerNode(Node):
 
 def _status_text(message: NavigationStatus, published: int, skipped: int) -> str:
     pelvis = f"pelvis from {message.landmarks_used} landmarks, residual {message.residual:.1f} px"
-    known = [what for what, is_known in ((pelvis, message.pelvis_known), ("manipulator seen", message.manipulator_known))
-             if is_known]
+    known = [what for what, is_known in ((pelvis, message.pelvis_known),
+                                         ("manipulator seen", message.manipulator_known)) if is_known]
     lines = [
         f"# {message.state}", message.reason, ", ".join(known), f"frames {published}, skipped {skipped}",
         "room: red, tip as seen; green, target", f"*{DISCLAIMER}*",

@@ -340,8 +340,8 @@ def _view(view: str | None) -> str:
     if view is None:
         return ""
     return (
-        f'<h3>See it again</h3><p><a href="{_text(view)}">{_text(view)}</a> is what the viewer showed, to be played and '
-        "searched: <code>make view RUN=</code> and this folder's name, or rerun's own viewer.</p>"
+        f'<h3>See it again</h3><p><a href="{_text(view)}">{_text(view)}</a> is what the viewer showed, to be played '
+        "and searched: <code>make view RUN=</code> and this folder's name, or rerun's own viewer.</p>"
     )
 
 

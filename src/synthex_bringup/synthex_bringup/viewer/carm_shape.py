@@ -1,7 +1,8 @@
 """The C-arm as lines and boxes for people to look at, in the frame of its X-ray source (``carm_source_optical``).
 
-The C lies in the plane of beam and camera x; its back is on the side of negative x, where the stand is: at the patient's
-left in a supine AP view, as the profile's orbital limits (detector up to 110 degrees towards the left) ask for.
+The C lies in the plane of beam and camera x; its back is on the side of negative x, where the stand is: at the
+patient's left in a supine AP view, as the profile's orbital limits (detector up to 110 degrees towards the left) ask
+for.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ def session_layout(image_shape: tuple[int, int] | None = None) -> rrb.Blueprint:
             origin=WORLD,
             name="Room",
             line_grid=rrb.LineGrid3D(visible=False),
-            eye_controls=rrb.EyeControls3D(position=(-0.9, 1.0, 1.6), look_target=(0.0, -0.05, 1.03), eye_up=(0.0, 0.0, 1.0)),
+            eye_controls=rrb.EyeControls3D(position=(-0.9, 1.0, 1.6), look_target=(0.0, -0.05, 1.03),
+                                           eye_up=(0.0, 0.0, 1.0)),
         ),
         column_shares=[1, 1, 1.15],
     )

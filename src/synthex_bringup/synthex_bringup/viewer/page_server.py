@@ -30,7 +30,8 @@ class PageServer:
     """A thread that answers GET on ``port`` with what rerun's own server gives on ``source_port``, both on loopback.
 
     Args:
-        recording: a file that is handed out under its name, too. (Told to show a file, rerun's server keeps a core busy.)
+        recording: a file that is handed out under its name, too. (Told to show a file, rerun's server keeps a core
+            busy.)
 
     Raises:
         OSError: the port is taken.

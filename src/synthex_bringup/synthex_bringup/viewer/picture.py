@@ -131,8 +131,10 @@ class SessionPicture:
         static = self._out.log_static
         static(f"{CARM}/arm", rr.LineStrips3D([shape.arm * M_PER_MM], radii=[0.03], colors=[_GREY]))
         # of the detector only the edges: the image on its lower side is to be seen from above, too
-        for name, centre, half, fill in (("tube", shape.tube_centre, shape.tube_half_size, "solid"),
-                                         ("detector", shape.detector_centre, shape.detector_half_size, "majorwireframe")):
+        for name, centre, half, fill in (
+            ("tube", shape.tube_centre, shape.tube_half_size, "solid"),
+            ("detector", shape.detector_centre, shape.detector_half_size, "majorwireframe"),
+        ):
             static(f"{CARM}/{name}", rr.Boxes3D(centers=[centre * M_PER_MM], half_sizes=[half * M_PER_MM],
                                                 colors=[_STEEL], fill_mode=fill))
         static(f"{CARM}/beam", rr.LineStrips3D(shape.beam * M_PER_MM, radii=[0.0015], colors=[_BEAM]))
@@ -169,8 +171,8 @@ class SessionPicture:
             ("manipulator", {n: p for n, p in overlay.points.items() if n.startswith("CM-")}, _MANIPULATOR_COLOR, True),
         ):
             self._out.log(stamp_ns, f"{entity}/{part}", rr.Points2D(
-                list(marked.values()) or np.zeros((0, 2)), colors=[color], labels=[n.removeprefix("CM-") for n in marked],
-                radii=rr.Radius.ui_points(3.5), show_labels=labelled))
+                list(marked.values()) or np.zeros((0, 2)), colors=[color],
+                labels=[n.removeprefix("CM-") for n in marked], radii=rr.Radius.ui_points(3.5), show_labels=labelled))
 
     # -- the figures ----------------------------------------------------------------------------------------------
     def figures(self, stamp_ns: int, values: Iterable[tuple[str, float | None]]) -> None:

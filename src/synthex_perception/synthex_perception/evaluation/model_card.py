@@ -10,6 +10,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from synthex_sim.dataset.manifest import Manifest
+from synthex_sim.whole_files import write_whole
+
 from synthex_perception.evaluation.table import (
     LANDMARK_COLUMNS,
     STRUCTURE_COLUMNS,
@@ -20,8 +23,6 @@ from synthex_perception.evaluation.table import (
 )
 from synthex_perception.network.compact_transunet import build_network, parameter_count
 from synthex_perception.network.weights import WeightsMetadata, read_metadata
-from synthex_sim.dataset.manifest import Manifest
-from synthex_sim.whole_files import write_whole
 
 NOTICE = "**Research and simulation only, not a medical device.**"
 
@@ -88,9 +89,9 @@ def _summary(weights: Path, metadata: WeightsMetadata, domains: list[Domain]) ->
         f"- Network: compact TransUNet, {parameters:,} parameters, input {metadata.config.input_size_px} px, output "
         f"at half of that; {weights.stat().st_size / 1e6:.2f} MB as float16 safetensors.",
         f"- Input: raw detector counts (bone dark), {metadata.normalisation}.",
-        "- Behind the network: the manipulator's base is not the heatmap's but measured in the image, by following the tube "
-        "from the network's tip on; where it is sure, the manipulator's mask is cut to the notched body. The figures are "
-        "those of both together.",
+        "- Behind the network: the manipulator's base is not the heatmap's but measured in the image, by following the "
+        "tube from the network's tip on; where it is sure, the manipulator's mask is cut to the notched body. The "
+        "figures are those of both together.",
         f"- On *{domains[0].name}* ({first['images']} images): {dice_words('hip', first['hip_dice'])}, "
         f"{dice_words('manipulator', first.get('cm_dice'))}, hip landmarks: {_error(hip)}"
         + (f"; manipulator base and tip: {_error(cm)}" if cm else "") + ".",

@@ -1,10 +1,11 @@
 """The pelvis' pose in the C-arm's frame from landmarks in one image: robust PnP with a covariance that holds.
 
 A first pose comes from RANSAC over SQPnP (Terzakis & Lourakis 2020, OpenCV), the final one from least squares over the
-landmarks that agree with it; how far off still counts as agreeing follows from the residuals themselves. The covariance is that of least squares, s^2 (J^T J)^-1, with s^2 estimated from the
-residuals of n landmarks, nu = 2n - 6 degrees of freedom. An s^2 from so few residuals is itself uncertain: the region
-that holds the truth with 95 % is bounded by the F distribution with (6, nu) degrees of freedom, not by chi^2 with 6.
-The covariance is widened by the ratio of the two, so that whoever draws the usual 95 % ellipsoid gets 95 %.
+landmarks that agree with it; how far off still counts as agreeing follows from the residuals themselves. The covariance
+is that of least squares, s^2 (J^T J)^-1, with s^2 estimated from the residuals of n landmarks, nu = 2n - 6 degrees of
+freedom. An s^2 from so few residuals is itself uncertain: the region that holds the truth with 95 % is bounded by the F
+distribution with (6, nu) degrees of freedom, not by chi^2 with 6. The covariance is widened by the ratio of the two, so
+that whoever draws the usual 95 % ellipsoid gets 95 %.
 """
 
 from __future__ import annotations

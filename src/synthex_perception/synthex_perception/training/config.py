@@ -33,8 +33,8 @@ class TrainingConfig:
             time, and everything that is learned about where bones are carries over.
         heatmap_loss: mse, ncc or mse+ncc.
         dice_weight, cross_entropy_weight, heatmap_weight: factors of the loss terms.
-        manipulator_weight: how much the manipulator, its base and its tip count beside a bone and its landmarks: it is a
-            hundredth of a bone's size, and where its notched body begins hardly shows.
+        manipulator_weight: how much the manipulator, its base and its tip count beside a bone and its landmarks: it is
+            a hundredth of a bone's size, and where its notched body begins hardly shows.
         checkpoint_every_steps: a resumable checkpoint is written this often.
         validation_images: at most this many of the validation split are evaluated after an epoch; 0 takes all.
     """

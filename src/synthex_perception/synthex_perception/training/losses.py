@@ -54,8 +54,11 @@ class MultiTaskLoss(nn.Module):
         self._dice = DiceLoss(include_background=True, softmax=True, squared_pred=True, batch=True,
                               weight=None if classes is None else classes / classes.mean())
         self.register_buffer("_classes", classes, persistent=False)
-        landmarks = None if landmark_weights is None else torch.tensor(landmark_weights, dtype=torch.float32)
-        self.register_buffer("_landmarks", None if landmarks is None else landmarks / landmarks.mean(), persistent=False)
+        landmarks = None
+        if landmark_weights is not None:
+            landmarks = torch.tensor(landmark_weights, dtype=torch.float32)
+            landmarks = landmarks / landmarks.mean()
+        self.register_buffer("_landmarks", landmarks, persistent=False)
 
     def forward(
         self, output: NetworkOutput, labels: torch.Tensor, heatmaps: torch.Tensor, sigma_px: float
@@ -85,7 +88,7 @@ def heatmap_mse(prediction: torch.Tensor, target: torch.Tensor, sigma_px: float)
 
 
 def heatmap_ncc(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(B, L): 0.5 (1 - NCC) for each visible landmark, as in the authors' code; for an invisible one the mean square."""
+    """(B, L): 0.5 (1 - NCC) for each visible landmark, as in the authors' code; the mean square for invisible ones."""
     dp = prediction - prediction.mean(dim=(2, 3), keepdim=True)
     dt = target - target.mean(dim=(2, 3), keepdim=True)
     correlation = (dp * dt).sum(dim=(2, 3)) / (dp.square().sum(dim=(2, 3)) * dt.square().sum(dim=(2, 3)) + 1e-8).sqrt()

@@ -25,11 +25,13 @@ class GridSettings:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.primary_transmission <= 1.0:
-            raise ValueError(f"anti_scatter_grid: primary_transmission must lie in 0..1, got {self.primary_transmission}")
+            raise ValueError(
+                f"anti_scatter_grid: primary_transmission must lie in 0..1, got {self.primary_transmission}"
+            )
         if not 0.0 <= self.scatter_transmission <= self.primary_transmission:
             raise ValueError(
-                f"anti_scatter_grid: scatter_transmission must lie in 0..{self.primary_transmission:g}, what the primary "
-                f"beam keeps, got {self.scatter_transmission}"
+                f"anti_scatter_grid: scatter_transmission must lie in 0..{self.primary_transmission:g}, what the "
+                f"primary beam keeps, got {self.scatter_transmission}"
             )
 
     @classmethod

@@ -46,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config-folder", type=Path, default=Path("config"), help="folder with tasks/, carm/ and cm/")
     parser.add_argument("--patient", default="", help="image this CT (NIfTI) or phantom:SEED only, for validation")
     parser.add_argument("--labels", default="", help="label map of that CT")
-    parser.add_argument("--label-scheme", default="", help="what its ids mean: a name in CONFIG_FOLDER/labels or a file")
+    parser.add_argument("--label-scheme", default="",
+                        help="what its ids mean: a name in CONFIG_FOLDER/labels or a file")
     parser.add_argument("--carm", default="cios_fusion", help="C-arm profile in CONFIG_FOLDER/carm")
     parser.add_argument("--renderer", default="realistic", choices=tuple(RENDERERS), help="X-ray physics")
     parser.add_argument("--projector", default="cpu", choices=tuple(PROJECTORS), help="where rays are cast")
@@ -99,7 +100,8 @@ class _Progress:
         self._shown = now
         rate = (done - self._first) / max(now - self._start, 1e-9)
         left = f"{(count - done) / rate:.0f} s left" if rate > 0 else "..."
-        print(f"\rrendered {done}/{count}, {rate:.1f} images/s, {left}   ", end="" if self._terminal else "\n", flush=True)
+        print(f"\rrendered {done}/{count}, {rate:.1f} images/s, {left}   ", end="" if self._terminal else "\n",
+              flush=True)
 
     def close(self) -> None:
         if self._terminal:

@@ -1,7 +1,7 @@
 """Generating a data set: shard after shard, resumable after any kill, the same bytes each time.
 
-Sample i depends only on (config, seed, i) and the code. A shard exists only when it is whole, so a killed run goes on with the first
-shard that is missing; the manifest is written last and marks the set as finished.
+Sample i depends only on (config, seed, i) and the code. A shard exists only when it is whole, so a killed run goes on
+with the first shard that is missing; the manifest is written last and marks the set as finished.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def generate(
         label_names=task.label_names,
         landmark_names=task.landmark_names,
         patients=task.patient_names,
-        backend={"projector": simulator.projector.name, "renderer": simulator.renderer.name, "machine": platform.machine()},
+        backend={"projector": simulator.projector.name, "renderer": simulator.renderer.name,
+                 "machine": platform.machine()},
         code_version=code_version(),
         shards=tuple(shards),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
 
 import h5py
 import numpy as np
@@ -76,7 +76,8 @@ def write_shard(path: Path, samples: Sequence[Sample], attributes: dict[str, obj
             array = np.stack([np.asarray(getattr(s, attribute), dtype=dtype) for s in samples])
             options = {}
             if name in ("image", "mask"):
-                options = {"chunks": (1, *array.shape[1:]), "compression": "gzip", "compression_opts": 1, "shuffle": True}
+                options = {"chunks": (1, *array.shape[1:]), "compression": "gzip", "compression_opts": 1,
+                           "shuffle": True}
             dataset = file.create_dataset(name, data=array, track_times=False, **options)
             dataset.attrs["meaning"] = meaning
         for key, value in attributes.items():

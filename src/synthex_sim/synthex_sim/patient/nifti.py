@@ -38,10 +38,13 @@ def load_nifti_patient(ct_path: str | Path, labels_path: str | Path | None, sche
     values, affine = _read_volume(ct_path, "CT")
     if not np.isfinite(values).all():
         bad = int(np.count_nonzero(~np.isfinite(values)))
-        raise ValueError(f"CT {ct_path} has {bad} voxels that are NaN or infinite; fill them (air is -1000 HU) and retry")
+        raise ValueError(
+            f"CT {ct_path} has {bad} voxels that are NaN or infinite; fill them (air is -1000 HU) and retry"
+        )
     if values.max() <= 0 or values.min() >= -200:
         raise ValueError(
-            f"CT {ct_path} spans {values.min():g}..{values.max():g}: these are not Hounsfield units (air -1000, water 0)"
+            f"CT {ct_path} spans {values.min():g}..{values.max():g}: these are not Hounsfield units (air -1000, "
+            "water 0)"
         )
     hu = np.clip(np.rint(values), _LOWEST_HU, 32767).astype(np.int16)
     labels = None
@@ -67,7 +70,9 @@ def _read_volume(path: str | Path, what: str) -> tuple[np.ndarray, np.ndarray]:
         values = np.asanyarray(image.dataobj)
     except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{what} {path} cannot be read as a volume ({reason}); NIfTI (.nii, .nii.gz) is expected") from error
+        raise ValueError(
+            f"{what} {path} cannot be read as a volume ({reason}); NIfTI (.nii, .nii.gz) is expected"
+        ) from error
     if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
         raise ValueError(f"{what} {path} has an affine that is not invertible; set its sform or qform")
     return values, _LPS_FROM_RAS @ image.affine
@@ -84,11 +89,13 @@ def _check_header(image: nibabel.Nifti1Image, what: str, path: Path) -> None:
 
 
 def _check_same_grid(
-    ct_shape: tuple[int, ...], ct_affine: np.ndarray, shape: tuple[int, ...], affine: np.ndarray, ct_path: str, path: str
+    ct_shape: tuple[int, ...], ct_affine: np.ndarray, shape: tuple[int, ...], affine: np.ndarray, ct_path: str,
+    path: str,
 ) -> None:
     if ct_shape != shape:
         raise ValueError(
-            f"CT {ct_path} has {ct_shape} voxels and label map {path} {shape}; resample the label map onto the CT's grid"
+            f"CT {ct_path} has {ct_shape} voxels and label map {path} {shape}; resample the label map onto the CT's "
+            "grid"
         )
     last = np.array(shape) - 1.0
     corners = np.array([[x, y, z, 1.0] for x in (0, last[0]) for y in (0, last[1]) for z in (0, last[2])])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Mapping
 
 import numpy as np
 
@@ -48,7 +48,8 @@ class Patient:
             raise ValueError("the affine must be a finite, invertible 4x4 matrix")
         if self.labels is not None and (self.labels.shape != self.hu.shape or self.labels.dtype != np.uint8):
             raise ValueError(
-                f"labels must be uint8 on the volume's grid {self.hu.shape}, got {self.labels.dtype} {self.labels.shape}"
+                f"labels must be uint8 on the volume's grid {self.hu.shape}, got {self.labels.dtype} "
+                f"{self.labels.shape}"
             )
         if self.labels is not None and self.labels.max() > MAX_LABEL:
             raise ValueError(
@@ -75,7 +76,8 @@ class Patient:
 
     def digest(self) -> str:
         """``sha256:`` and the hex digest of voxels, affine, labels and landmarks: which patient it is, not who."""
-        digest = hashlib.sha256(repr((self.hu.shape, sorted((n, p.tolist()) for n, p in self.landmarks.items()))).encode())
+        landmarks = sorted((name, point.tolist()) for name, point in self.landmarks.items())
+        digest = hashlib.sha256(repr((self.hu.shape, landmarks)).encode())
         for array in (self.affine, self.hu, *(() if self.labels is None else (self.labels,))):
             digest.update(np.ascontiguousarray(array).data)
         return f"sha256:{digest.hexdigest()}"

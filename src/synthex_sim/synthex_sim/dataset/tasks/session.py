@@ -92,7 +92,8 @@ class SessionTask:
         rng = stream(seed, patient, Purpose.ANATOMY)
         if rng.random() >= self._patients["truncated_probability"]:
             return phantom
-        return truncated(phantom, keep_mm=rng.uniform(*self._patients["truncated_to_mm"]), below=bool(rng.random() < 0.7))
+        keep_mm, below = rng.uniform(*self._patients["truncated_to_mm"]), bool(rng.random() < 0.7)
+        return truncated(phantom, keep_mm=keep_mm, below=below)
 
     def draw(self, patient: Patient, number: int, seed: int, index: int) -> DrawnScene:
         """Draws sample ``index``; the world of what comes back is the patient's LPS frame."""

@@ -1,4 +1,4 @@
-"""What a task is: which scenes to sample, which labels, which image size. A new task is one new file beside this one."""
+"""What a task is: which scenes to sample, which labels, which image size. A new task is one new file beside this."""
 
 from __future__ import annotations
 
