@@ -30,6 +30,8 @@ from synthex_perception.nodes.stamp_sets import StampSets  # noqa: E402
 
 #: Of this run alone, should another run on this machine have drawn the same domain.
 NAMESPACE = f"/perception_{os.getpid()}"
+#: Each is taken once: in one domain, nodes of the same name would answer for each other.
+DOMAINS = iter(random.sample(range(10, 91), 81))
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SIZE = 256
 
@@ -95,7 +97,7 @@ def start(domain: int, *parameters: str, autostart: bool = True) -> subprocess.P
 @pytest.fixture(scope="module")
 def session():
     """(device, process) of a node with random weights that looks at what the device publishes."""
-    domain = random.randint(10, 90)
+    domain = next(DOMAINS)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     process = start(domain, "weights:=random:0")
     device = Device(domain)
@@ -183,7 +185,7 @@ def test_perception_subscribes_to_the_image_and_its_camera_info_and_to_nothing_e
 
 
 def test_without_autostart_the_lifecycle_brings_it_up():
-    domain = random.randint(10, 90)
+    domain = next(DOMAINS)
     process = start(domain, "weights:=random:0", autostart=False)
     device = Device(domain)
     try:
@@ -214,7 +216,7 @@ def test_without_autostart_the_lifecycle_brings_it_up():
      (["weights:=random:0", "cm_inner_diameter_mm:=6.5"], "inner diameter < outer diameter")],
 )
 def test_a_wrong_configuration_is_one_line_and_a_non_zero_exit(parameters, reason):
-    process = start(random.randint(10, 90), *parameters)
+    process = start(next(DOMAINS), *parameters)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     lines = [line for line in errors.splitlines() if "error" in line.lower()]
@@ -225,7 +227,7 @@ def test_a_wrong_configuration_is_one_line_and_a_non_zero_exit(parameters, reaso
 def test_a_weights_file_that_is_none_is_one_line_and_a_non_zero_exit(tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_bytes(b"certainly not a safetensors file")
-    process = start(random.randint(10, 90), f"weights:={path}")
+    process = start(next(DOMAINS), f"weights:={path}")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "not a safetensors file" in errors and "Traceback" not in errors

@@ -52,7 +52,7 @@ def test_slabs_scatter_as_in_the_monte_carlo(thickness_cm, gap_mm):
 
 
 def test_the_rim_of_a_narrow_body_near_the_detector_does_not_flood_its_middle():
-    """A trunk of water, 36 cm along the beam and 22 across, its middle 700 mm from the source: slabs give half too much."""
+    """Water, 36 cm along the beam and 22 across, its middle 700 mm from the source: slabs give half too much."""
     step_mm = 5.0
     x, y, z = np.meshgrid(*(step_mm * (np.arange(n) - (n - 1) / 2) for n in (48, 80, 76)), indexing="ij")
     hu = np.where((x / 110) ** 2 + (z / 180) ** 2 < 1, 0, -1000).astype(np.int16)

@@ -2,20 +2,21 @@
 
 Every pixel's primary ray scatters some of its energy, which arrives around it on the detector:
 
-    S(u) = sum_u'  k(t')  P(u')  A(t') K(u - u'; t', g')  exp(d (g(u) - g'))  h(t(u) - t')
+    S(u) = sum_u'  k(t')  P(u')  A(t') K(u - u'; t', g')  exp(d (g(u) - g'))  h(T(u) - t')
     K    = sum_i w_i(t', g') G(u - u'; s_i)
 
-P: primary energy in the pixel, t: water-equivalent thickness along its ray, g: air gap between patient and detector there
-(t' and g' at u'), A: scattered per primary energy, K: how it spreads behind the gap, a sum of Gaussians of fixed widths
-s_i (in the manner of Ohnesorge et al. 1999 and Sun and Star-Lack 2010). A and w come from pencil beams of single energies
-in slabs of water, followed by this package's own Monte Carlo (``tools/calibrate_scatter.py``), and are added up over the
-tube's spectrum here. As the widths are fixed, there is one convolution for each, and thickness and gap can change from
-pixel to pixel.
+P: primary energy in the pixel, t: water-equivalent thickness along its ray, g: air gap between patient and detector
+there (t' and g' at u'), A: scattered per primary energy, K: how it spreads behind the gap, a sum of Gaussians of fixed
+widths s_i (in the manner of Ohnesorge et al. 1999 and Sun and Star-Lack 2010). A and w come from pencil beams of single
+energies in slabs of water, followed by this package's own Monte Carlo (``tools/calibrate_scatter.py``), and are added up
+over the tube's spectrum here. As the widths are fixed, there is one convolution for each, and thickness and gap can
+change from pixel to pixel.
 
 Two factors say what slabs do not know. The exponential is the asymmetry of a surface that the beam leaves at a slant:
 scatter leaves along its normal, towards the side where the gap is wider. And h is what is lost on the way into thicker
-parts: the bright rim of a body would else flood its dark middle. As h joins pairs of pixels, the sources are shared out
-between levels of thickness, each of which is spread by itself. The factor k, the slant d and h are fitted to patients.
+parts (T: thickness, smoothed): the bright rim of a body would else flood its dark middle. As h joins pairs of pixels,
+the sources are shared out between levels of thickness, each of which is spread by itself. The factor k, the slant d and
+h are fitted to patients.
 
 All of it is array arithmetic: the same code runs on numpy and on cupy. Figures and limits: docs/scatter.md.
 """
@@ -43,12 +44,15 @@ _TABLES = Path(__file__).with_name("scatter_kernels.npz")
 COARSE_MM = 5.0
 #: The factor k: what a divergent beam and a body of finite width and round shape do to a slab's scatter, which is not
 #: told by thickness and gap; and the slant d, 1/mm. Fitted to phantoms and a CT (docs/scatter.md), as all of these.
-PATIENT_FACTOR = 0.955
-SLANT_PER_MM = 0.0039
+PATIENT_FACTOR = 0.956
+SLANT_PER_MM = 0.0040
 #: A body that is thick along the beam is narrow across it, unlike a slab: beyond a thickness, k falls exponentially.
 _WIDE_UP_TO_CM, _NARROW_PER_CM = 27.0, 0.027
 #: h: where the body is thicker than at the source by more than the first, scatter falls exponentially by the second.
-_THICKER_BY_CM, _INTO_THICKER_PER_CM = 4.5, 0.126
+_THICKER_BY_CM, _INTO_THICKER_PER_CM = 4.4, 0.139
+#: The thickness that h looks at, where scatter arrives, is the mean over such a length of the detector: what arrives in
+#: a pixel has come through more than what the pixel's own ray sees, and shows no edges of it.
+_AROUND_MM = 50.0
 #: Distance of the levels of thickness that sources are shared out between; 4 cm gives the same, 12 cm does not.
 _LEVEL_CM = 6.0
 #: The exponent of the slant is held within +- this.
@@ -146,7 +150,7 @@ class KernelScatter:
                 f"primary and thickness must be (views, {view.shape[0]}, {view.shape[1]}), got {primary_kev.shape} and "
                 f"{water_cm.shape}"
             )
-        coarse = _coarse_shape(view.shape, view.pixel_spacing_mm)
+        coarse = _pixels(view.shape, view.pixel_spacing_mm, COARSE_MM)
         primary, water = (resampled(xp, a, coarse) for a in (primary_kev, water_cm))
         water = xp.clip(water, 0.0, (_THICKNESSES - 1.001) * _THICKNESS_STEP_CM)
         gap = _gap_map(air_gap_mm, primary.shape)
@@ -177,10 +181,12 @@ class KernelScatter:
         """Convolves (V, s, r, c) with the Gaussians and adds them up, less what thicker parts keep: (V, r, c)."""
         xp = self._xp
         place = water * np.float32(1.0 / _LEVEL_CM)
+        blocks = _pixels(view.shape, view.pixel_spacing_mm, _AROUND_MM)
+        around = resampled(xp, resampled(xp, water, blocks), water.shape[1:])
         total = xp.zeros_like(water)
         for level in range(int(place.min()), int(place.max()) + 2):
             share = xp.maximum(1.0 - abs(place - level), 0.0)
-            thicker_cm = xp.maximum(water - np.float32(level * _LEVEL_CM + _THICKER_BY_CM), 0.0)
+            thicker_cm = xp.maximum(around - np.float32(level * _LEVEL_CM + _THICKER_BY_CM), 0.0)
             total += self._convolved(sources * share[:, None], view) * xp.exp(-_INTO_THICKER_PER_CM * thicker_cm)
         return total
 
@@ -255,13 +261,14 @@ def _tables() -> dict[str, np.ndarray]:
         return {name: data[name].astype(np.float64) for name in data.files}
 
 
-def _coarse_shape(shape: tuple[int, int], spacing_mm: float) -> tuple[int, int]:
-    return tuple(max(1, int(round(n * spacing_mm / COARSE_MM))) for n in shape)
+def _pixels(shape: tuple[int, int], spacing_mm: float, wanted_mm: float) -> tuple[int, int]:
+    """How many pixels of about another size cover the same detector."""
+    return tuple(max(1, int(round(n * spacing_mm / wanted_mm))) for n in shape)
 
 
 def _coarse_spacing(shape: tuple[int, int], spacing_mm: float) -> tuple[float, float]:
     """(along rows, along columns) mm."""
-    coarse = _coarse_shape(shape, spacing_mm)
+    coarse = _pixels(shape, spacing_mm, COARSE_MM)
     return shape[0] * spacing_mm / coarse[0], shape[1] * spacing_mm / coarse[1]
 
 
