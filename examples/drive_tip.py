@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+
 from synthex_bringup.nodes.session_client import Session
 
 

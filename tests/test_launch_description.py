@@ -84,7 +84,7 @@ def test_a_value_with_spaces_stays_one_word_of_the_command():
 @pytest.mark.parametrize("condition, count", [
     ('if: "$(var wanted)"', 1), ('unless: "$(var wanted)"', 0), ('if: "FALSE"', 0), ('unless: "0"', 1)])
 def test_a_condition_decides(workspace, condition, count):
-    text = 'launch: [{arg: {name: wanted, default: "true"}}, {executable: {cmd: ls, %s}}]' % condition
+    text = f'launch: [{{arg: {{name: wanted, default: "true"}}}}, {{executable: {{cmd: ls, {condition}}}}}]'
     assert len(described(workspace, text).processes) == count
 
 
@@ -215,13 +215,13 @@ def test_parameters_keep_their_types_and_their_order(workspace, tmp_path):
 ])
 def test_a_wrong_parameter_is_refused(workspace, param, message):
     with pytest.raises(LaunchError, match=message):
-        described(workspace, "launch: [{node: {pkg: demo, exec: node_a, param: [%s]}}]" % param)
+        described(workspace, f"launch: [{{node: {{pkg: demo, exec: node_a, param: [{param}]}}}}]")
 
 
 @pytest.mark.parametrize("name", ["sigterm_timeout", "sigkill_timeout"])
 @pytest.mark.parametrize("value", ["abc", "-1", "nan", "inf"])
 def test_a_timeout_that_is_no_time_is_refused(workspace, name, value):
-    text = "launch: [{arg: {name: %s, default: '1.0'}}]" % name
+    text = f"launch: [{{arg: {{name: {name}, default: '1.0'}}}}]"
     assert described(workspace, text, **{name: "2.5"}).__dict__[name + "_s"] == 2.5
     with pytest.raises(LaunchError, match=f"'{name}' must be a number of seconds, 0 or more, not '{value}'"):
         described(workspace, text, **{name: value})

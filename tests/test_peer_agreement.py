@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.placement import supine_pose
 from synthex_sim.carm.view import rigid_inverse

@@ -19,13 +19,14 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
 import rclpy  # noqa: E402
-from cm_kinematics.nodes.conversions import pose_message, stamp_message, stamp_ns, to_millimetres  # noqa: E402
 from geometry_msgs.msg import Point, PointStamped, PoseWithCovarianceStamped  # noqa: E402
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
+
+from cm_kinematics.nodes.conversions import pose_message, stamp_message, stamp_ns, to_millimetres  # noqa: E402
 from synthex_bringup.nodes.session_client import Session, SessionError  # noqa: E402
 from synthex_msgs.msg import NavigationStatus  # noqa: E402
 from synthex_msgs.srv import Acquire, SetView  # noqa: E402

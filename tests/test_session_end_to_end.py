@@ -28,6 +28,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  #
 from rclpy.qos import QoSProfile  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
+
 from synthex_msgs.msg import CmDetection, Exposure, Landmark2DArray  # noqa: E402
 from synthex_perception.network.compact_transunet import build_network  # noqa: E402
 from synthex_perception.network.config import CompactTransUNetConfig  # noqa: E402

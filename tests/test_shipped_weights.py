@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from synthex_perception.inference.predictor import Predictor
 from synthex_sim import anatomy
 from synthex_sim.carm.carm import CArm

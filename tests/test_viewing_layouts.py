@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from synthex_bringup.recording.topics import SESSION_TOPICS, SessionTopic
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -17,6 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.ndimage import gaussian_filter
+
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.placement import supine_pose
 from synthex_sim.carm.view import View

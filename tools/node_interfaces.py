@@ -147,8 +147,9 @@ def _context() -> Iterator[None]:
 
 
 def _read(source: NodeSource, temporary: Path) -> Interface:
-    from cm_kinematics.nodes.parameters import markdown
     from rclpy.lifecycle import LifecycleNode
+
+    from cm_kinematics.nodes.parameters import markdown
 
     module = importlib.import_module(source.module)
     kind, table = _node_class(module), _parameter_table(module)
@@ -190,6 +191,7 @@ def _record(bag: Path, interfaces: list[Interface]) -> None:
     """A recording with one empty message of each topic published so far, for a node that plays one."""
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
     from rclpy.serialization import serialize_message
+
     from synthex_bringup.nodes.raw_topics import message_class, to_bag_qos
     from synthex_bringup.recording.bag_writer import BagWriter
 

@@ -45,7 +45,7 @@ class BareRun:
             self._start(stack)
             for side, cut_to_body in self.plan.volumes:
                 volume = self._volume(side, cut_to_body)
-                self._each(self._running, lambda contestant: contestant.ask("load", folder=str(volume.folder)))
+                self._each(self._running, lambda contestant, at=str(volume.folder): contestant.ask("load", folder=at))
                 for cell in (c for c in self.plan.all_take_part if (c.side, c.cut_to_body) == (side, cut_to_body)):
                     self._cell(cell, volume, everyone=True)
                 if not self.peak_memory_mib:

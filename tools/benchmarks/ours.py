@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from geometry import Shot
+from volume_files import VolumeFiles
+
 from cm_kinematics.geometry import load_geometry
 from cm_kinematics.joint_spline import joint_angles
-from geometry import Shot
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
@@ -17,7 +19,6 @@ from synthex_sim.xray.physics import Physics
 from synthex_sim.xray.radiograph import Exposure
 from synthex_sim.xray.scene import Scene, Tool
 from synthex_sim.xray.simulator import PROJECTORS, XraySimulator
-from volume_files import VolumeFiles
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

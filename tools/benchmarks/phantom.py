@@ -85,7 +85,7 @@ def torso(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     spacing = SIDE_MM / side
     axis = ((np.arange(side) + 0.5) * spacing - SIDE_MM / 2).astype(np.float32)
-    x, y, z = axis[:, None, None], axis[None, :, None], axis[None, None, :]
+    x, y = axis[:, None, None], axis[None, :, None]
     trunk = np.sqrt((x / TRUNK_MM[0]) ** 2 + (y / TRUNK_MM[1]) ** 2)
     hu = np.empty((side, side, side), np.float32)
     hu[:] = np.where(trunk > 1.0, _AIR, np.where(trunk > 0.9, _FAT, _MUSCLE))

@@ -2,9 +2,9 @@
 
 import math
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Mapping, Union
 
 import yaml
 
@@ -24,7 +24,7 @@ class Argument:
     """A declared launch argument; `default` is None where one must be given."""
 
     name: str
-    default: Union[str, None]
+    default: str | None
     description: str
     choices: tuple[str, ...]
 
@@ -47,11 +47,11 @@ class Process:
     name: str
     command: tuple[str, ...]
     is_node: bool
-    node: Union[str, None]
-    parameters: tuple[Union[ParameterFile, ParameterValues], ...]
+    node: str | None
+    parameters: tuple[ParameterFile | ParameterValues, ...]
     environment: Mapping[str, str]
     output: str
-    cwd: Union[Path, None]
+    cwd: Path | None
     ends_launch: bool
 
 
@@ -182,7 +182,7 @@ class _Performer:
     def _perform(self, text: str) -> str:
         return perform(text, self._scope())
 
-    def _text(self, action: Entity, name: str) -> Union[str, None]:
+    def _text(self, action: Entity, name: str) -> str | None:
         value = action.text(name, optional=True)
         return None if value is None else self._perform(value)
 
@@ -263,7 +263,7 @@ class _Performer:
             raise LaunchError(f"{action.where}: cmd is empty")
         self._add(action, self._text(action, "name") or Path(command[0]).name, command, None, [])
 
-    def _add(self, action: Entity, name: str, command: list[str], node: Union[str, None], parameters: list) -> None:
+    def _add(self, action: Entity, name: str, command: list[str], node: str | None, parameters: list) -> None:
         output = self._text(action, "output") or "log"
         if output not in ("screen", "log", "both", "own_log", "full"):
             raise LaunchError(f"{action.where}: output '{output}' is none of screen, log, both, own_log, full")
@@ -291,7 +291,7 @@ def _seconds(configurations: Mapping[str, str], name: str) -> float:
     return seconds
 
 
-def _prefixed(base: Union[str, None], namespace: Union[str, None]) -> str:
+def _prefixed(base: str | None, namespace: str | None) -> str:
     if namespace is None or (base and not namespace):
         joined = base or ""
     elif not base or namespace.startswith("/"):

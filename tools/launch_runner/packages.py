@@ -1,8 +1,8 @@
 """Finds packages and their executables through AMENT_PREFIX_PATH, as `ament_index_python` does."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping
 
 from .errors import LaunchError
 

@@ -5,16 +5,16 @@ last one that names a parameter wins. Files that hold values of the launch file 
 given as a string is read by YAML's rules unless `type` says otherwise, so that "3" is an integer and "3.0" a double.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Union
 
 import yaml
 
 from .errors import LaunchError
 from .yaml_entity import Entity
 
-Value = Union[bool, int, float, str, list]
+Value = bool | int | float | str | list
 _SCALARS = {"str": str, "int": int, "float": float, "bool": bool}
 _LISTS = {f"list_of_{name}": kind for name, kind in _SCALARS.items()}
 
@@ -34,13 +34,13 @@ class ParameterValues:
 
 
 def read_parameters(entities: list[Entity],
-                    perform: Callable[[str], str]) -> list[Union[ParameterFile, ParameterValues]]:
+                    perform: Callable[[str], str]) -> list[ParameterFile | ParameterValues]:
     """Reads a node's `param` list; `perform` replaces substitutions.
 
     Raises:
         LaunchError: a file that does not exist, a value that is not of its declared type, a wrong combination of keys.
     """
-    sources: list[Union[ParameterFile, ParameterValues]] = []
+    sources: list[ParameterFile | ParameterValues] = []
     for entity in entities:
         file = entity.text("from", optional=True)
         if file is None:
@@ -54,7 +54,7 @@ def read_parameters(entities: list[Entity],
     return sources
 
 
-def write_parameters(path: Path, node: Union[str, None], values: ParameterValues) -> None:
+def write_parameters(path: Path, node: str | None, values: ParameterValues) -> None:
     """Writes `values` as a ROS parameter file for the node of that absolute name (None: for every node)."""
     path.write_text(yaml.safe_dump({node or "/**": {"ros__parameters": values.values}}), encoding="utf-8")
 
@@ -74,7 +74,7 @@ def _named_values(entities: list[Entity], perform: Callable[[str], str]) -> dict
     return values
 
 
-def _typed(value: object, kind: Union[str, None], perform: Callable[[str], str], where: str) -> Value:
+def _typed(value: object, kind: str | None, perform: Callable[[str], str], where: str) -> Value:
     if isinstance(value, list):
         value = [perform(item) if isinstance(item, str) else item for item in value]
         return value if kind is None else [_coerced(item, _LISTS.get(kind), where) for item in value]
@@ -92,7 +92,7 @@ def _typed(value: object, kind: Union[str, None], perform: Callable[[str], str],
     return read
 
 
-def _coerced(value: object, kind: Union[type, None], where: str) -> Value:
+def _coerced(value: object, kind: type | None, where: str) -> Value:
     try:
         if kind is bool:
             word = str(value).lower()

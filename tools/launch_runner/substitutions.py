@@ -7,9 +7,10 @@ be quoted with ' or ", may hold substitutions themselves, and a backslash takes 
 import math
 import re
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Mapping, Union
+from typing import Union
 
 from .errors import LaunchError
 from .packages import package_executable, package_prefix, package_share
@@ -32,7 +33,7 @@ class Call:
     arguments: tuple[tuple[Union[str, "Call"], ...], ...]
 
 
-Parts = tuple[Union[str, Call], ...]
+Parts = tuple[str | Call, ...]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -125,7 +126,7 @@ def _evaluate(call: Call, scope: Scope) -> str:
     return function(scope, *(join(argument, scope) for argument in call.arguments))
 
 
-def _var(scope: Scope, name: str, default: Union[str, None] = None) -> str:
+def _var(scope: Scope, name: str, default: str | None = None) -> str:
     value = scope.configurations.get(name, default)
     if value is None:
         raise LaunchError(f"launch configuration '{name}' does not exist "
@@ -133,7 +134,7 @@ def _var(scope: Scope, name: str, default: Union[str, None] = None) -> str:
     return value
 
 
-def _env(scope: Scope, name: str, default: Union[str, None] = None) -> str:
+def _env(scope: Scope, name: str, default: str | None = None) -> str:
     value = scope.environment.get(name, default)
     if value is None:
         raise LaunchError(f"environment variable '{name}' does not exist")

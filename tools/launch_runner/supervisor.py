@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Union
+from typing import IO
 
 from .console import Console
 from .descendants import adopt_orphans, catches, descendants, end_with_parent
@@ -28,7 +28,7 @@ class _Running:
     label: str
     number: int
     popen: subprocess.Popen
-    own_log: Union[IO[str], None]
+    own_log: IO[str] | None
     pending: dict[str, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
     signalled: bool = False
     last_error: str = ""  # the last line on stderr: it mostly says what was wrong
@@ -44,7 +44,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._running: list[_Running] = []
         self._failures: list[str] = []
-        self._interrupt: Union[int, None] = None
+        self._interrupt: int | None = None
         self._escalation: list[tuple[float, int]] = []  # (when, signal), empty until everything is to end
         self._parameter_files: list[Path] = []
         self._ending = False

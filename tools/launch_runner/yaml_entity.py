@@ -1,6 +1,5 @@
 """One action of a YAML launch file, read attribute by attribute; what nobody asked for is an error."""
 
-from typing import Union
 
 from .errors import LaunchError
 
@@ -26,7 +25,7 @@ class Entity:
             raise LaunchError(f"{self.where}: attribute '{name}' is missing")
         return self._attributes[name]
 
-    def text(self, name: str, *, optional: bool = False) -> Union[str, None]:
+    def text(self, name: str, *, optional: bool = False) -> str | None:
         """A string attribute. The real front end does not coerce either: 3.0 has to be written "3.0"."""
         value = self.raw(name, optional=optional)
         if value is not None and not isinstance(value, str):
@@ -40,7 +39,7 @@ class Entity:
             raise LaunchError(f"{self.where}: attribute '{name}' must be true or false, not {value!r}")
         return default if value is None else value
 
-    def entities(self, name: str, *, optional: bool = False) -> Union[list["Entity"], None]:
+    def entities(self, name: str, *, optional: bool = False) -> list["Entity"] | None:
         """A list of attribute maps, such as a node's `param`."""
         value = self.raw(name, optional=optional)
         if value is None:

@@ -13,8 +13,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from cm_kinematics.geometry import load_geometry
 from sheet import save, sheet
+
+from cm_kinematics.geometry import load_geometry
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.placement import supine_pose
 from synthex_sim.carm.view import View

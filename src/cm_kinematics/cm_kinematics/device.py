@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +22,7 @@ _INNER_STEP_S = 0.005
 _ARRIVED = np.array([0.02, 5e-4, 0.005])
 
 
-class OperatingState(str, Enum):
+class OperatingState(StrEnum):
     """CRTK operating states that this device can be in (it simulates no FAULT)."""
 
     DISABLED = "DISABLED"
@@ -30,7 +30,7 @@ class OperatingState(str, Enum):
     PAUSED = "PAUSED"
 
 
-class Mode(str, Enum):
+class Mode(StrEnum):
     """What moves the device."""
 
     SCRIPT = "script"

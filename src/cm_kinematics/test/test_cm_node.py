@@ -18,9 +18,9 @@ from geometry_msgs.msg import PoseStamped  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
-from synthex_msgs.msg import CmShape, OperatingState, StringStamped  # noqa: E402
 
 from cm_kinematics.nodes.conversions import pose_mm, stamp_ns  # noqa: E402
+from synthex_msgs.msg import CmShape, OperatingState, StringStamped  # noqa: E402
 
 NAMES = ["insertion", "roll", "tendon"]
 #: Of this run alone, should another run on this machine have drawn the same domain.
@@ -122,7 +122,9 @@ def test_a_client_enables_it_servoes_it_and_is_refused_what_is_wrong(start):
                     JointState(name=NAMES, position=[0.03, 0.0, 0.1])):
         rejected = int(client.value("commands_rejected")) if "diagnostics" in client.last else 0
         client.servo.publish(message)
-        client.spin_until(lambda: "diagnostics" in client.last and int(client.value("commands_rejected")) > rejected)
+        client.spin_until(
+            lambda n=rejected: "diagnostics" in client.last and int(client.value("commands_rejected")) > n
+        )
     assert "tendon must be between" in client.value("last_rejection")
     np.testing.assert_allclose(client.position(), place, atol=3e-4)
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+
 from cm_kinematics.solid import solid_pieces
 from cm_kinematics.surface import tube_surface
+
 
 def signed_volumes(points, triangles):
     a, b, c = (points[triangles[:, i]] for i in range(3))

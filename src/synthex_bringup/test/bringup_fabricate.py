@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.typesys.store import Typestore
+
 from synthex_bringup.recording.bag_writer import BagSummary, BagWriter
 from synthex_bringup.recording.message_types import register_folder, standard_types
 from synthex_sim.anatomy import LABEL_NAMES, SESSION_LANDMARKS

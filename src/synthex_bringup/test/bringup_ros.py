@@ -19,6 +19,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
+
 from synthex_msgs.msg import CmDetection, Exposure, LabelInfo, Landmark2D, Landmark2DArray
 
 #: Fixed for one test process, so that sessions of a parallel run do not hear each other.

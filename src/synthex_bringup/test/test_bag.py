@@ -13,6 +13,7 @@ import yaml
 from bringup_fabricate import START_NS, FabricatedFrame, Messages, latched_qos, write_session
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader
+
 from synthex_bringup.recording.bag_reader import BagError, SessionBag, image_array, stamp_of
 from synthex_bringup.recording.bag_writer import BagWriter
 from synthex_bringup.recording.message_types import UnknownMessageTypeError, types_for

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bringup_fabricate import FabricatedFrame, write_session
+
 from synthex_bringup.offline.__main__ import main
 from synthex_bringup.recording.details import RecordingDetails
 from synthex_perception.network.compact_transunet import build_network

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bringup_fabricate import MS, START_NS, FabricatedFrame, Messages, write_session
-from cm_kinematics.geometry import load_geometry
 from rosbags.rosbag2 import Reader
 from scipy.spatial.transform import Rotation
+
+from cm_kinematics.geometry import load_geometry
 from synthex_bringup.offline.answer import Answer, seen_landmarks, seen_manipulator
 from synthex_bringup.offline.columns import row, table_text
 from synthex_bringup.offline.plan import NO_PLAN, plan_for, recorded_patient
@@ -385,6 +386,7 @@ def test_navigation_is_told_what_the_nodes_tell_it(change, answer):
     pytest.importorskip("rclpy", reason="needs ROS 2")
     pytest.importorskip("synthex_msgs", reason="needs the built workspace")
     from std_msgs.msg import Header
+
     from synthex_perception.nodes import navigation_messages, perception_messages
 
     found = change(answer.found)

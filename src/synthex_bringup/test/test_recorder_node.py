@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader
+
 from synthex_bringup.recording.bag_reader import SessionBag, image_array
 from synthex_bringup.recording.topics import IMAGE
 
@@ -18,6 +19,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 from bringup_ros import FRAME_TOPICS, SmallSession, end_node, start_node  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
+
 from synthex_msgs.msg import LabelInfo  # noqa: E402
 
 RNG = np.random.default_rng(5)

@@ -9,15 +9,17 @@ import time
 import numpy as np
 import pytest
 from bringup_fabricate import FabricatedFrame, write_session
+
 from synthex_bringup.recording.details import RecordingDetails
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 from bringup_ros import SmallSession, end_node, start_node  # noqa: E402
-from cm_kinematics.nodes.conversions import stamp_ns  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+
+from cm_kinematics.nodes.conversions import stamp_ns  # noqa: E402
 from synthex_msgs.msg import NavigationStatus  # noqa: E402
 
 

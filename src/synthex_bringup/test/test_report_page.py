@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from bringup_fabricate import FabricatedFrame, write_session
+
 from synthex_bringup.recording.details import RecordingDetails
 from synthex_bringup.report.__main__ import main as report
 from synthex_bringup.report.accuracy import Point

@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 
 import pytest
+
 from synthex_bringup.recording.details import RecordingDetails, RosDetails
 from synthex_bringup.recording.files import RunFolder, RunFolderError, default_run_folder, link_latest
 

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from bringup_fabricate import FabricatedFrame, write_session
+
 from synthex_bringup.recording.bag_reader import BagError
 from synthex_bringup.recording.details import RecordingDetails, RosDetails
 from synthex_bringup.report.analysis import count_frames

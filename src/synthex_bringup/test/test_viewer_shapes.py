@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from synthex_bringup.recording.topics import ANSWERS, EXPOSURE, IMAGE
 from synthex_bringup.viewer.carm_shape import carm_shape, image_corners
 from synthex_bringup.viewer.frame_sets import FrameSets

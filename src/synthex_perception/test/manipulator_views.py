@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from cm_kinematics.geometry import load_geometry
-from cm_kinematics.kinematics import base_point, tip_point
 from scipy.spatial.transform import Rotation
 
+from cm_kinematics.geometry import load_geometry
+from cm_kinematics.kinematics import base_point, tip_point
 from synthex_perception.inference.tube_profile import DeviceSize
 from synthex_sim.carm.view import View
 from synthex_sim.xray.manipulator import manipulator

@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pytest
 from perception_scenes import make_dataset
-from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR
-from synthex_sim.dataset.manifest import Manifest, ShardEntry
 
 from synthex_perception.evaluation.__main__ import main as evaluate_main
 from synthex_perception.evaluation.metrics import Evaluation, Truth, dice, truth_of
@@ -17,6 +15,8 @@ from synthex_perception.inference.postprocess import PostprocessConfig
 from synthex_perception.network.config import CompactTransUNetConfig
 from synthex_perception.training.config import TrainingConfig
 from synthex_perception.training.run import RunOptions, train
+from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR
+from synthex_sim.dataset.manifest import Manifest, ShardEntry
 
 LANDMARKS = ("ASIS-l", "CM-tip")
 

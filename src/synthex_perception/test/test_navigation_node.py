@@ -14,13 +14,14 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
-from cm_kinematics.nodes.conversions import pose_mm, stamp_message, stamp_ns  # noqa: E402
 from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped  # noqa: E402
 from pelvis_views import K, pose_of, project  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
+
+from cm_kinematics.nodes.conversions import pose_mm, stamp_message, stamp_ns  # noqa: E402
 from synthex_msgs.msg import CmDetection, Landmark2D, Landmark2DArray, NavigationStatus  # noqa: E402
 from synthex_sim.anatomy import HIP_LANDMARKS  # noqa: E402
 from synthex_sim.patient.source import planned_landmarks  # noqa: E402

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cm_kinematics.geometry import load_geometry
 from pelvis_views import PELVIS, K, error_of, pose_of, project
-from synthex_sim.anatomy import HIP_LANDMARKS
 
+from cm_kinematics.geometry import load_geometry
 from synthex_perception.navigation.cm_position import SeenManipulator
 from synthex_perception.navigation.navigator import NavigationLimits, NavigationState, Navigator
 from synthex_perception.navigation.planned_target import planned_target
+from synthex_sim.anatomy import HIP_LANDMARKS
 
 GEOMETRY = load_geometry(Path(__file__).resolve().parents[3] / "config" / "cm" / "notched_27.yaml")
 PLAN = dict(zip(HIP_LANDMARKS, PELVIS, strict=True))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pelvis_views import K, PELVIS, error_of, pose_of, project
+from pelvis_views import PELVIS, K, error_of, pose_of, project
 from scipy import stats
 
 from synthex_perception.navigation.pelvis_pose import MIN_LANDMARKS, PoseError, estimate_pelvis_pose

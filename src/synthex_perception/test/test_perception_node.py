@@ -13,7 +13,6 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
-from cm_kinematics.nodes.conversions import stamp_message, stamp_ns  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
@@ -22,11 +21,12 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
+
+from cm_kinematics.nodes.conversions import stamp_message, stamp_ns  # noqa: E402
 from synthex_msgs.msg import CmDetection, LabelInfo, Landmark2DArray  # noqa: E402
+from synthex_perception.nodes.stamp_sets import StampSets  # noqa: E402
 from synthex_sim.anatomy import LABEL_NAMES, SESSION_LANDMARKS  # noqa: E402
 from synthex_sim.nodes.image_messages import from_image_msg, to_image_msg  # noqa: E402
-
-from synthex_perception.nodes.stamp_sets import StampSets  # noqa: E402
 
 #: Of this run alone, should another run on this machine have drawn the same domain.
 NAMESPACE = f"/perception_{os.getpid()}"

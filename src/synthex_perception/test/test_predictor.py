@@ -80,7 +80,7 @@ def test_resizing_and_back_puts_a_pixel_where_it_was():
     assert back.tip_width_px == pytest.approx(21.0) and np.isnan(back.base_width_px)
     assert back.landmarks[0] == pytest.approx([200.0, 100.0], abs=0.1)
     assert back.mask.shape == (288, 384)
-    assert set(zip(*np.nonzero(back.mask))) == {(r, c) for r in range(90, 108) for c in range(192, 210)}
+    assert set(zip(*np.nonzero(back.mask), strict=True)) == {(r, c) for r in range(90, 108) for c in range(192, 210)}
 
 
 def test_from_file_gives_the_same_answer(tmp_path):

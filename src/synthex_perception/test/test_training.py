@@ -134,7 +134,7 @@ def test_a_stream_goes_on_where_it_was_and_every_epoch_has_its_own_order():
     images = [batch.image for _ in range(2) for batch in whole]
     assert len(images) == 6
     first = stream(split)
-    for _, batch in zip(range(2), first):
+    for _, batch in zip(range(2), first, strict=False):
         last = batch
     second = stream(split)
     second.load_state_dict(first.state_dict())
@@ -190,7 +190,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(finished, tmp_path, monk
     train(CONFIG, RunOptions(tmp_path, tmp_path / "run", resume=True), make_dataset())
     unbroken, _ = load_weights(out / "run" / "weights.safetensors")
     resumed, _ = load_weights(tmp_path / "run" / "weights.safetensors")
-    for (name, a), b in zip(unbroken.state_dict().items(), resumed.state_dict().values()):
+    for (name, a), b in zip(unbroken.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.allclose(a, b, atol=1e-3), name
 
 

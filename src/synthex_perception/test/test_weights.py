@@ -35,7 +35,7 @@ def test_round_trip_keeps_tensors_to_half_precision_and_all_metadata(saved):
     path, network = saved
     loaded, metadata = load_weights(path, "session", LABEL_NAMES, SESSION_LANDMARKS)
     assert metadata == METADATA
-    for (name, before), after in zip(network.state_dict().items(), loaded.state_dict().values()):
+    for (name, before), after in zip(network.state_dict().items(), loaded.state_dict().values(), strict=True):
         assert after.dtype == torch.float32
         assert torch.allclose(before, after, rtol=1e-3, atol=1e-6), name
     assert not loaded.training

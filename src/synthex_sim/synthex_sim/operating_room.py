@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from cm_kinematics.geometry import CmGeometry
 
+from cm_kinematics.geometry import CmGeometry
 from synthex_sim.carm.carm import CArm, CArmJoints
 from synthex_sim.carm.placement import supine_pose
 from synthex_sim.carm.view import View

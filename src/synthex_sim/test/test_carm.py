@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import yaml
-from sim_worlds import AIM, CONFIG
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sim_worlds import AIM, CONFIG
 
 from synthex_sim.carm.carm import CArm, CArmJoints
 from synthex_sim.carm.positioner import SPEED_DEG_S, Positioner, orbit_script

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itk
 import numpy as np
 from geometry import Shot
-from itk import RTK as rtk
 from volume_files import VolumeFiles
 
 _IMAGE = itk.Image[itk.F, 3]
@@ -25,7 +24,7 @@ class Rtk:
 
     def aim(self, shot: Shot) -> None:
         """Sets geometry and an empty picture; the detector's origin is its middle."""
-        geometry = rtk.ThreeDCircularProjectionGeometry.New()
+        geometry = itk.RTK.ThreeDCircularProjectionGeometry.New()
         point, vector = itk.Point[itk.D, 3], itk.Vector[itk.D, 3]
         along = [(step / shot.pixel_mm).tolist() for step in (shot.column_step, shot.row_step)]
         added = geometry.AddProjection(
@@ -33,12 +32,12 @@ class Rtk:
         if not added:
             raise ValueError("RTK refused the geometry")
         rows, columns = shot.shape
-        self._empty = rtk.ConstantImageSource[_IMAGE].New()
+        self._empty = itk.RTK.ConstantImageSource[_IMAGE].New()
         self._empty.SetSize([columns, rows, 1])
         self._empty.SetSpacing([shot.pixel_mm, shot.pixel_mm, 1.0])
         self._empty.SetOrigin([-(columns - 1) / 2 * shot.pixel_mm, -(rows - 1) / 2 * shot.pixel_mm, 0.0])
         self._empty.SetConstant(0.0)
-        self._projector = rtk.JosephForwardProjectionImageFilter[_IMAGE, _IMAGE].New()
+        self._projector = itk.RTK.JosephForwardProjectionImageFilter[_IMAGE, _IMAGE].New()
         self._projector.SetInput(0, self._empty.GetOutput())
         self._projector.SetInput(1, self._volume)
         self._projector.SetGeometry(geometry)

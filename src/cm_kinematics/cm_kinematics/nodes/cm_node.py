@@ -19,8 +19,6 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
-from synthex_msgs.msg import CmShape, StringStamped
-from synthex_msgs.msg import OperatingState as OperatingStateMessage
 from visualization_msgs.msg import MarkerArray
 
 from cm_kinematics.actuation import ACTUATORS, Actuation, load_actuation
@@ -43,6 +41,8 @@ from cm_kinematics.nodes.markers import cm_markers
 from cm_kinematics.nodes.parameters import REQUIRED, Parameter, ParameterValues, declare
 from cm_kinematics.nodes.spin import run_node
 from cm_kinematics.nodes.transforms import TransformPublisher
+from synthex_msgs.msg import CmShape, StringStamped
+from synthex_msgs.msg import OperatingState as OperatingStateMessage
 
 TABLE = (
     Parameter("device_file", str, REQUIRED, "device description, one of config/cm/*.yaml", read_only=True),

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from cm_kinematics.nodes.parameters import Parameter, declare
-from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS, leave, shut_down
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import String
+
+from cm_kinematics.nodes.parameters import Parameter, declare
+from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS, leave, shut_down
 from synthex_msgs.msg import Exposure
 from synthex_sim.version import code_version
 

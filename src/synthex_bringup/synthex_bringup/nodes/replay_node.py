@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from cm_kinematics.nodes.conversions import stamp_message
-from cm_kinematics.nodes.conversions import stamp_ns as message_stamp_ns
-from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
-from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS, shut_down
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rosbags.interfaces import Connection
 from rosgraph_msgs.msg import Clock
+
+from cm_kinematics.nodes.conversions import stamp_message
+from cm_kinematics.nodes.conversions import stamp_ns as message_stamp_ns
+from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
+from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS, shut_down
 
 from .. import DISCLAIMER
 from ..offline.plan import NO_PLAN, plan_for, recorded_patient

@@ -24,12 +24,13 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from cm_kinematics.actuation import ACTUATORS
-from cm_kinematics.nodes.conversions import joint_positions, joint_state_message, point_mm, pose_mm, stamp_ns
 from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, JointState
+
+from cm_kinematics.actuation import ACTUATORS
+from cm_kinematics.nodes.conversions import joint_positions, joint_state_message, point_mm, pose_mm, stamp_ns
 from synthex_msgs.msg import CmDetection, Exposure, Landmark2DArray, NavigationStatus
 from synthex_msgs.srv import Acquire, SetView
 from synthex_sim.nodes.image_messages import from_image_msg

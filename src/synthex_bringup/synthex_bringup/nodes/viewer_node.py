@@ -16,21 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cm_kinematics.geometry import load_geometry
-from cm_kinematics.nodes.conversions import point_mm, pose_mm, rigid_to_millimetres, stamp_ns, transform_mm
-from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
-from cm_kinematics.nodes.spin import run_node
 from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
+
+from cm_kinematics.geometry import load_geometry
+from cm_kinematics.nodes.conversions import point_mm, pose_mm, rigid_to_millimetres, stamp_ns, transform_mm
+from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
+from cm_kinematics.nodes.spin import run_node
 from synthex_msgs.msg import CmDetection, CmShape, Exposure, Landmark2DArray, NavigationStatus
 from synthex_sim.carm.view import rigid_inverse
 from synthex_sim.display import log_display
-from tf2_msgs.msg import TFMessage
-from visualization_msgs.msg import MarkerArray
 
 from .. import DISCLAIMER
 from ..recording.bag_reader import image_array

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from cm_kinematics.geometry import load_geometry
 from synthex_perception.inference.detections import Detections
 from synthex_perception.inference.predictor import Predictor
@@ -71,7 +72,8 @@ class Answerer:
 def seen_landmarks(found: Detections) -> dict[str, np.ndarray]:
     """Name -> (2,) pixel of the landmarks that are confident enough to be used."""
     return {
-        name: pixel for name, pixel, visible in zip(found.landmark_names, found.landmarks, found.visible) if visible
+        name: pixel for name, pixel, visible in zip(found.landmark_names, found.landmarks, found.visible, strict=True)
+        if visible
     }
 
 
@@ -88,7 +90,8 @@ def seen_manipulator(
     ends = [
         SeenEnd(pixel, visible, depth_from_width(intrinsics, diameter_mm, width_px))
         for (pixel, _, visible), width_px in zip(
-            (found.landmark(name) for name in MANIPULATOR_LANDMARKS), (found.base_width_px, found.tip_width_px)
+            (found.landmark(name) for name in MANIPULATOR_LANDMARKS), (found.base_width_px, found.tip_width_px),
+            strict=True,
         )
     ]
     return see_manipulator(found.pixels_of(MANIPULATOR), *ends)

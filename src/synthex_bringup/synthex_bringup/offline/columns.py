@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+
 from synthex_sim.anatomy import HIP_LANDMARKS
 
 from ..report.accuracy import Point, Scale, mean_or_none

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+
 from synthex_perception.inference.detections import Detections
 from synthex_perception.navigation.navigator import Navigation
 from synthex_perception.navigation.pelvis_pose import PelvisPose
@@ -154,7 +155,7 @@ def _answered(recorded: RecordedImage, found: Detections, read: SessionFrames) -
     """The recorded frame with what was found now, as the report would read it from a bag."""
     points = {
         name: Point(float(x), float(y), bool(visible))
-        for name, (x, y), visible in zip(found.landmark_names, found.landmarks, found.visible)
+        for name, (x, y), visible in zip(found.landmark_names, found.landmarks, found.visible, strict=True)
     }
     base, tip = (points[name] for name in MANIPULATOR_LANDMARKS)
     dice = None

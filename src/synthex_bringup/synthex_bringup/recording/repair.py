@@ -20,6 +20,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.rosbag2.metadata import dump_qos_v9
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
 from synthex_sim.whole_files import write_whole
 
 _MAGIC = b"\x89MCAP0\r\n"

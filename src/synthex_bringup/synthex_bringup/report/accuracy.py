@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+
 from synthex_perception.evaluation.metrics import dice
 
 from .session import ErrorStatistics, PointError

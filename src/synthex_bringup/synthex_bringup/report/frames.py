@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from synthex_sim.anatomy import LABEL_NAMES
 
 from ..recording.bag_reader import BagError, Recorded, SessionBag, image_array

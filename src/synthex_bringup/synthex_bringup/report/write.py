@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import cv2
+
 from synthex_sim.whole_files import write_whole
 
 from ..recording.bag_reader import SessionBag

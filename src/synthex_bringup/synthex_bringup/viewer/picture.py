@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import rerun as rr
+
 from cm_kinematics.geometry import CmGeometry
 from cm_kinematics.solid import solid_pieces
 from cm_kinematics.surface import tube_surface

@@ -114,7 +114,7 @@ class Evaluation:
             return {"visible": 0, "activated": 0, "activation": None, "false_activation": None}
         pixels = np.stack(self._errors)[:, indices]
         seen, active = np.stack(self._seen)[:, indices], np.stack(self._active)[:, indices]
-        spacing, scale = (np.array(column)[:, None] for column in zip(*self._scales))
+        spacing, scale = (np.array(column)[:, None] for column in zip(*self._scales, strict=True))
         absent = np.stack(self._known)[:, indices] & ~seen
         counted = seen & active & np.isfinite(pixels)
         result = {

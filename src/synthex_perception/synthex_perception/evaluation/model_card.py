@@ -10,9 +10,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthex_sim.dataset.manifest import Manifest
-from synthex_sim.whole_files import write_whole
-
 from synthex_perception.evaluation.table import (
     LANDMARK_COLUMNS,
     STRUCTURE_COLUMNS,
@@ -23,6 +20,8 @@ from synthex_perception.evaluation.table import (
 )
 from synthex_perception.network.compact_transunet import build_network, parameter_count
 from synthex_perception.network.weights import WeightsMetadata, read_metadata
+from synthex_sim.dataset.manifest import Manifest
+from synthex_sim.whole_files import write_whole
 
 NOTICE = "**Research and simulation only, not a medical device.**"
 

@@ -17,8 +17,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from cm_kinematics.geometry import CmGeometry
 from numpy.typing import ArrayLike
+
+from cm_kinematics.geometry import CmGeometry
 
 
 @dataclass(frozen=True)

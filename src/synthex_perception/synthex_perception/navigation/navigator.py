@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
-from cm_kinematics.geometry import CmGeometry
 
+from cm_kinematics.geometry import CmGeometry
 from synthex_perception.navigation.cm_position import (
     CmPosition,
     CmPositionModel,
@@ -19,7 +19,7 @@ from synthex_perception.navigation.cm_position import (
 from synthex_perception.navigation.pelvis_pose import PelvisPose, PoseError, estimate_pelvis_pose
 
 
-class NavigationState(str, Enum):
+class NavigationState(StrEnum):
     """Whether a controller may move on what navigation says.
 
     Without the manipulator there is nothing to steer. Without the pelvis there is nothing to steer to, if there is a

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from cm_kinematics.nodes.conversions import MM_PER_M, pose_message
 from geometry_msgs.msg import Point, PointStamped, PoseWithCovarianceStamped
 from std_msgs.msg import Header
-from synthex_msgs.msg import Landmark2D, NavigationStatus
 
+from cm_kinematics.nodes.conversions import MM_PER_M, pose_message
+from synthex_msgs.msg import Landmark2D, NavigationStatus
 from synthex_perception.navigation.cm_position import CmPosition, SeenEnd
 from synthex_perception.navigation.navigator import Navigation
 from synthex_perception.navigation.pelvis_pose import PelvisPose

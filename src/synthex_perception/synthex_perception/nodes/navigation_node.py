@@ -13,11 +13,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from cm_kinematics.geometry import load_geometry
-from cm_kinematics.nodes.conversions import stamp_ns
-from cm_kinematics.nodes.diagnostics import Diagnostics, Latency, Level, Status
-from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
-from cm_kinematics.nodes.spin import run_node
 from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -25,8 +20,13 @@ from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
-from synthex_msgs.msg import CmDetection, Landmark2DArray, NavigationStatus
 
+from cm_kinematics.geometry import load_geometry
+from cm_kinematics.nodes.conversions import stamp_ns
+from cm_kinematics.nodes.diagnostics import Diagnostics, Latency, Level, Status
+from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
+from cm_kinematics.nodes.spin import run_node
+from synthex_msgs.msg import CmDetection, Landmark2DArray, NavigationStatus
 from synthex_perception.navigation.cm_position import CmPositionModel, see_manipulator
 from synthex_perception.navigation.navigator import Navigation, NavigationLimits, NavigationState, Navigator
 from synthex_perception.navigation.planned_target import planned_target

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from cm_kinematics.nodes.conversions import MM_PER_M
 from std_msgs.msg import Header
-from synthex_msgs.msg import CmDetection, LabelClass, LabelInfo, Landmark2D, Landmark2DArray
 
+from cm_kinematics.nodes.conversions import MM_PER_M
+from synthex_msgs.msg import CmDetection, LabelClass, LabelInfo, Landmark2D, Landmark2DArray
 from synthex_perception.inference.detections import Detections
 from synthex_perception.navigation.cm_position import depth_from_width
 from synthex_sim.anatomy import MANIPULATOR, MANIPULATOR_LANDMARKS

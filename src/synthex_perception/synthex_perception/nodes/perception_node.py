@@ -14,17 +14,17 @@ import time
 from functools import partial
 from pathlib import Path
 
-from cm_kinematics.nodes.conversions import stamp_ns
-from cm_kinematics.nodes.diagnostics import Diagnostics, Latency, Level, Status
-from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
-from cm_kinematics.nodes.spin import run_node
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
-from synthex_msgs.msg import CmDetection, LabelInfo, Landmark2DArray
 
+from cm_kinematics.nodes.conversions import stamp_ns
+from cm_kinematics.nodes.diagnostics import Diagnostics, Latency, Level, Status
+from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
+from cm_kinematics.nodes.spin import run_node
+from synthex_msgs.msg import CmDetection, LabelInfo, Landmark2DArray
 from synthex_perception.inference.overlay import draw_overlay
 from synthex_perception.inference.postprocess import PostprocessConfig
 from synthex_perception.inference.predictor import Predictor

@@ -35,7 +35,8 @@ def apply(batch: LabelledBatch, parameters: list[SampleParameters]) -> LabelledB
     affines = np.stack([p.affine for p in parameters])
     shape = tuple(batch.image.shape[2:])
     image, mask = warp_image(batch.image, affines), warp_labels(batch.mask, affines)
-    landmarks = np.stack([move_points(points, affine, shape) for points, affine in zip(batch.landmarks, affines)])
+    moved = [move_points(points, affine, shape) for points, affine in zip(batch.landmarks, affines, strict=True)]
+    landmarks = np.stack(moved)
     visible = batch.visible & inside(landmarks, shape)
     image = torch.cat([_intensities(image[i : i + 1], p) for i, p in enumerate(parameters)])
     return LabelledBatch(image, mask, landmarks, visible)

@@ -105,7 +105,7 @@ def _draw_strong(config: RandomizationConfig, dice: _Dice) -> tuple[StrongOperat
         if not weights:
             break
         point, total = dice.unit() * sum(weights.values()), 0.0
-        for name, weight in weights.items():
+        for name, weight in weights.items():  # noqa: B007 - the one it stops at is used
             total += weight
             if point < total:
                 break

@@ -120,11 +120,11 @@ def draw_curves(rows: list[dict], path: Path) -> None:
         "activation": ("hip_activation", "cm_activation"),
     }
     figure, axes = pyplot.subplots(1, 4, figsize=(18, 4), layout="constrained")
-    for axis, (title, names) in zip(axes, panels.items()):
+    for axis, (title, names) in zip(axes, panels.items(), strict=True):
         for name in names:
             points = [(float(r["epoch"]), float(r[name])) for r in rows if r[name] not in ("", None)]
             if points:
-                axis.plot(*zip(*points), marker=".", label=name)
+                axis.plot(*zip(*points, strict=True), marker=".", label=name)
         axis.set(title=title, xlabel="epoch", ylim=(0, None))
         axis.grid(alpha=0.3)
         if axis.has_data():

@@ -26,7 +26,6 @@ from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR, MANIPULATOR_LANDMARKS
 from synthex_sim.version import code_version
 from synthex_sim.whole_files import write_whole
 
-
 #: How each of the ways to start a run spells it.
 RESUME_HINT = "go on with it by --resume (make train RESUME=true, launch argument resume:=true)"
 

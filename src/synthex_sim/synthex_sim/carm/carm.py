@@ -12,9 +12,10 @@ The chain is ``world -> carm_base`` (wheels: longitudinal, transverse) ``-> carm
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 from cm_kinematics.geometry import load_geometry
-
 from synthex_sim.carm.carm import CArm
 from synthex_sim.dataset.contact_sheet import write_contact_sheet
 from synthex_sim.dataset.generate import generate

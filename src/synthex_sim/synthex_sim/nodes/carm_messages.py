@@ -7,11 +7,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMessage
-from cm_kinematics.nodes.conversions import joint_state_message, rigid_to_metres, to_metres
 from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import Header
-from synthex_msgs.msg import CmDetection, Exposure, LabelClass, LabelInfo, Landmark2D, Landmark2DArray
 
+from cm_kinematics.nodes.conversions import joint_state_message, rigid_to_metres, to_metres
+from synthex_msgs.msg import CmDetection, Exposure, LabelClass, LabelInfo, Landmark2D, Landmark2DArray
 from synthex_sim import anatomy
 from synthex_sim.annotation.annotation import Annotation
 from synthex_sim.carm.carm import CArm, CArmJoints

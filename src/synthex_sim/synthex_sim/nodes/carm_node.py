@@ -11,19 +11,19 @@ import time
 from concurrent.futures import CancelledError
 
 import numpy as np
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
+
 from cm_kinematics.geometry import load_geometry
 from cm_kinematics.nodes.conversions import pose_mm
 from cm_kinematics.nodes.diagnostics import Diagnostics, Level, Status
 from cm_kinematics.nodes.parameters import declare
 from cm_kinematics.nodes.spin import run_node
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
-from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter as RosParameter
 from synthex_msgs.action import Sweep
 from synthex_msgs.msg import CmShape
 from synthex_msgs.srv import Acquire, SetView
-
 from synthex_sim.carm.carm import CArm, CArmJoints
 from synthex_sim.carm.positioner import Positioner, orbit_script
 from synthex_sim.carm.standard_views import standard_joints

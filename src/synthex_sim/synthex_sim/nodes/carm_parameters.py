@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from cm_kinematics.nodes.parameters import REQUIRED, Parameter
-
 from synthex_sim.carm.carm import CArm
 from synthex_sim.xray import radiograph
 from synthex_sim.xray.collimation import Rectangle, field_masks

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from cm_kinematics.nodes.conversions import stamp_message
 from rclpy.node import Node
 from std_msgs.msg import Header
-from synthex_msgs.msg import Exposure
 
+from cm_kinematics.nodes.conversions import stamp_message
+from synthex_msgs.msg import Exposure
 from synthex_sim.carm.beam import volume_corners, why_missed
 from synthex_sim.carm.carm import CArmJoints
 from synthex_sim.carm.view import View

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
-from synthex_msgs.msg import Exposure
 
+from synthex_msgs.msg import Exposure
 from synthex_sim.annotation.annotation import Annotation
 from synthex_sim.carm.carm import CArmJoints
 from synthex_sim.carm.view import View

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from synthex_msgs.msg import CmDetection, LabelInfo, Landmark2DArray
 from visualization_msgs.msg import MarkerArray
 
+from synthex_msgs.msg import CmDetection, LabelInfo, Landmark2DArray
 from synthex_sim.annotation.annotation import Annotation
 from synthex_sim.nodes import carm_messages
 from synthex_sim.nodes.image_messages import to_image_msg

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from rclpy.action.server import ServerGoalHandle
 from rclpy.clock import Clock
 from sensor_msgs.msg import JointState
+
 from synthex_msgs.action import Sweep
 from synthex_msgs.srv import SetView
-
 from synthex_sim.carm.carm import CArmJoints
 from synthex_sim.nodes import carm_messages
 from synthex_sim.nodes.arm_motion import ArmMotion

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMessage
-from cm_kinematics.nodes.conversions import pose_message
-from cm_kinematics.nodes.transforms import TransformPublisher
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
+from cm_kinematics.nodes.conversions import pose_message
+from cm_kinematics.nodes.transforms import TransformPublisher
 from synthex_sim.carm.carm import CArmJoints
 from synthex_sim.nodes import carm_messages
 from synthex_sim.nodes.qos import RELIABLE

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from builtin_interfaces.msg import Time as TimeMessage
-from cm_kinematics.nodes.conversions import to_metres
 from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
+from cm_kinematics.nodes.conversions import to_metres
 from synthex_sim import anatomy
 from synthex_sim.display import LABEL_COLORS_RGB
 from synthex_sim.patient.surface import BoneSurface

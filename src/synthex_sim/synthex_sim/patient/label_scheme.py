@@ -7,8 +7,8 @@ never guessed, except for files that already use the project's own ids 0..6.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping
 
 import numpy as np
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
+
 from cm_kinematics.geometry import CmGeometry
 from cm_kinematics.joint_spline import CONTROL_COUNT, joint_angles
 from cm_kinematics.kinematics import tip_point
-from scipy.spatial.transform import Rotation
-
 from synthex_sim import anatomy
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.placement import SUPINE, supine_pose

@@ -47,7 +47,7 @@ class Pelvis:
     rotation: np.ndarray
 
     @staticmethod
-    def of(person: Person) -> "Pelvis":
+    def of(person: Person) -> Pelvis:
         turn = rotation(x_deg=person.tilt_deg, y_deg=-person.roll_deg, z_deg=person.yaw_deg)
         return Pelvis(person, turn @ UPRIGHT)
 

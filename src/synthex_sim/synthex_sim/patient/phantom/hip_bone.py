@@ -148,7 +148,7 @@ def _sample(part: shapes.Grid, field: np.ndarray, points: np.ndarray) -> np.ndar
 def _box(pelvis: Pelvis, side: int, center: np.ndarray, low: tuple, high: tuple) -> np.ndarray:
     """(X, Y, Z, 3) LPS points of a 1 mm lattice along the pelvic axes about a placed mean point."""
     middle = pelvis.place(np.array([center]), side)[0][0]
-    axes = [np.arange(a, b + 1.0) for a, b in zip(low, high)]
+    axes = [np.arange(a, b + 1.0) for a, b in zip(low, high, strict=True)]
     lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     return middle + (lattice * np.array([side, 1, 1])) @ pelvis.rotation.T
 
@@ -202,6 +202,6 @@ def _foramen_rim(pelvis, side, part, field) -> tuple[np.ndarray, np.ndarray]:
     local = (rim - center) @ pelvis.rotation * np.array([side, 1, 1])
     extremes = [
         rim[np.argmin(local[:, axis] + 0.25 * np.linalg.norm(rim - mean, axis=1))]
-        for axis, mean in zip((1, 0), means)
+        for axis, mean in zip((1, 0), means, strict=True)
     ]
     return extremes[0], extremes[1]

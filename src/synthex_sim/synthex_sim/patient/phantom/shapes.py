@@ -30,7 +30,7 @@ class Grid:
     spacing_mm: float
     shape: tuple[int, int, int]
 
-    def block(self, low_mm: np.ndarray, high_mm: np.ndarray) -> tuple[tuple[slice, slice, slice], "Grid"]:
+    def block(self, low_mm: np.ndarray, high_mm: np.ndarray) -> tuple[tuple[slice, slice, slice], Grid]:
         """The smallest part of this grid that holds the box, as slices of it and as a grid of its own.
 
         A box outside of the grid gives one border voxel layer, never an empty block.
@@ -39,7 +39,7 @@ class Grid:
         first = np.clip(np.floor((np.asarray(low_mm) - self.origin_mm) / self.spacing_mm).astype(int), 0, last)
         end = np.clip(np.ceil((np.asarray(high_mm) - self.origin_mm) / self.spacing_mm).astype(int), first, last) + 1
         part = Grid(self.origin_mm + first * self.spacing_mm, self.spacing_mm, tuple(int(n) for n in end - first))
-        return tuple(slice(int(a), int(b)) for a, b in zip(first, end)), part
+        return tuple(slice(int(a), int(b)) for a, b in zip(first, end, strict=True)), part
 
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """x, y, z of the voxel centres in mm as float32 arrays that broadcast to the grid's shape."""
@@ -51,7 +51,7 @@ class Grid:
     def coordinates(self, rotation: np.ndarray, origin_mm: np.ndarray) -> list[np.ndarray]:
         """The voxel centres in a local frame: three arrays, rotation @ (voxel - origin), mm."""
         x, y, z = self.axes()
-        x, y, z = (v - np.float32(o) for v, o in zip((x, y, z), origin_mm))
+        x, y, z = (v - np.float32(o) for v, o in zip((x, y, z), origin_mm, strict=True))
         r = np.asarray(rotation, dtype=np.float32)
         return [r[a, 0] * x + r[a, 1] * y + r[a, 2] * z for a in range(3)]
 
@@ -185,8 +185,8 @@ def ellipsoid(grid: Grid, center_mm: np.ndarray, semi_axes_mm: np.ndarray, rotat
     """First-order distance of an ellipsoid: (q - 1) q / |grad q|-like, good near its surface."""
     u = grid.coordinates(np.eye(3) if rotation is None else rotation, center_mm)
     a = np.asarray(semi_axes_mm, dtype=np.float32)
-    q = np.sqrt(sum((v / s) ** 2 for v, s in zip(u, a)))
-    slope = np.sqrt(sum((v / s**2) ** 2 for v, s in zip(u, a)))
+    q = np.sqrt(sum((v / s) ** 2 for v, s in zip(u, a, strict=True)))
+    slope = np.sqrt(sum((v / s**2) ** 2 for v, s in zip(u, a, strict=True)))
     return (q - 1) * q / np.maximum(slope, 1e-3)
 
 

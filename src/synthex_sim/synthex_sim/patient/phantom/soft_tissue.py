@@ -43,7 +43,7 @@ def outline_of(pelvis: Pelvis, rng: np.random.Generator) -> Outline:
     back = sacrum_back + 10 + 0.7 * person.fat_mm
     belly = 92 * person.girth * float(person.scale.mean()) + 1.1 * person.fat_mm + rng.normal(0, 5)
     thighs = []
-    for side, (points, _) in zip((1, -1), legs):
+    for side, (points, _) in zip((1, -1), legs, strict=True):
         top, low = points[9], points[-5]  # the shaft below the trochanters and its lower end
         inner = 4.0 + 6.0 * rng.uniform()  # half of the gap between the thighs
         radius = 0.5 * (half_width - inner)
@@ -164,7 +164,7 @@ def _colon(pelvis: Pelvis, front: float, rng: np.random.Generator) -> list[tuple
                   (0, 60, -30)]),  # fmt: skip
     ]
     tubes = []
-    for way, radius in zip(ways, (23, 17, 18)):
+    for way, radius in zip(ways, (23, 17, 18), strict=True):
         way = way + jitter(len(way))
         fine = np.linspace(0, len(way) - 1, 4 * len(way))
         path = np.stack([np.interp(fine, np.arange(len(way)), way[:, k]) for k in range(3)], axis=1)
