@@ -45,6 +45,11 @@ class HostDevice:
         return SimpleNamespace(ptr=ctypes.addressof(texture), keep=(held, texture))
 
     @staticmethod
+    def host(values: np.ndarray) -> np.ndarray:
+        """The array itself."""
+        return values
+
+    @staticmethod
     def array(values: np.ndarray) -> np.ndarray:
         """A copy, as the GPU would have."""
         return np.array(values, order="C")

@@ -15,8 +15,7 @@ SOURCE_FILES = sorted(XRAY.rglob("*.cu"), key=lambda path: path.name)
 
 @pytest.mark.parametrize("path", SOURCE_FILES, ids=lambda path: path.stem)
 def test_every_source_compiles_for_the_hopper_generation(path):
-    source = cuda_source(path.stem) if path.parent.name == "cuda" else path.read_text(encoding="utf-8")
-    kernels = compiled(source, "sm_90")
+    kernels = compiled(cuda_source(path.stem), "sm_90")
     assert kernels and all(resources.spilled == 0 for resources in kernels.values()), kernels
 
 
@@ -43,3 +42,8 @@ def test_an_error_in_a_source_is_told():
 def test_headers_are_included_once():
     assert cuda_source("march", "labels", "overlap", "tools").count("struct WorldView {") == 1
     assert "#include" not in cuda_source("tools")
+
+
+def test_a_source_that_is_not_there_is_told():
+    with pytest.raises(FileNotFoundError, match="nothing.cu"):
+        cuda_source("nothing")

@@ -8,21 +8,19 @@ import builtins
 
 import numpy as np
 import pytest
-from cm_kinematics.joint_spline import joint_angles
-from cm_kinematics.solid import TubePieces
 from host_device import HostDevice
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 from sim_worlds import water_box
 
+from cm_kinematics.joint_spline import joint_angles
+from cm_kinematics.solid import TubePieces
 from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
-from synthex_sim.xray import beer_lambert, tool_cpu
+from synthex_sim.xray import beer_lambert
 from synthex_sim.xray.cuda.beer_lambert import attenuate
 from synthex_sim.xray.cuda.device import CudaDevice, CudaUnavailableError
 from synthex_sim.xray.cuda.projector import CudaProjector
-from synthex_sim.xray.cuda.tool_table import tool_boxes
-from synthex_sim.xray.cuda.view_table import view_table
 from synthex_sim.xray.decomposition import TissueThresholds, WaterEquivalent
 from synthex_sim.xray.manipulator import manipulator
 from synthex_sim.xray.materials import NITINOL, STAINLESS_STEEL
@@ -31,6 +29,7 @@ from synthex_sim.xray.projector_cpu import CpuProjector
 from synthex_sim.xray.radiograph import Exposure
 from synthex_sim.xray.realistic_renderer import RealisticRenderer
 from synthex_sim.xray.scene import Overlay, Scene, Tool
+from synthex_sim.xray.tool_boxes import FINEST_DETAIL_MM, MAX_SUBRAYS_PER_AXIS, tool_boxes
 
 TISSUE = TissueThresholds()
 #: One, two and up to four materials a voxel.
@@ -141,8 +140,6 @@ def close_up(*degrees):
     return turned(degrees, 3000.0, (61, 80), 0.4)
 
 
-
-
 def test_the_manipulator_in_tissue(cuda, cm_geometry):
     scene = Scene(random_patient(2), tools=(in_tissue(cm_geometry),))
     expected = compare(cuda, scene, [wide(0, 0, 0), wide(75, 5, 8)], TISSUE)
@@ -234,20 +231,48 @@ def test_views_that_see_no_tool_next_to_one_that_does(cuda, cm_geometry):
     assert not numbers(cuda.project(Scene(None, tools=(in_tissue(cm_geometry),)), [past, ahead], TISSUE).areas).any()
 
 
-def test_pieces_are_looked_for_where_the_cpu_does(cm_geometry):
+def views_of_tools():
+    """Lists of views of one shape: from all sides, from very near or from behind, and in small pixels."""
+    from_all_sides = [wide(*degrees) for degrees in np.random.default_rng(0).uniform(-180, 180, (20, 3))]
+    near = [
+        View.along((0, 0, distance), direction, (0, 1, 0), (50, 66), 1.0, 1000.0)
+        for direction in ((0, 0, 1), (0.5, 0.1, -1), (1, 0, 0)) for distance in (60.0, 15.0, 400.0)
+    ]
+    fine = [turned((tilt, 0, 0), focal, (80, 90), 0.4) for tilt in (0, 70) for focal in (1500, 4000)]
+    return [*from_all_sides, *near], fine
+
+
+@pytest.mark.parametrize("views", views_of_tools(), ids=["coarse", "fine"])
+@pytest.mark.parametrize("with_shaft", [True, False])
+def test_all_pieces_are_looked_for_where_they_are_and_finely_enough(views, with_shaft, cm_geometry):
     tool = in_tissue(cm_geometry)
-    centres, radii = tool.pieces.transformed(tool.pose).bounding_spheres()
-    views = [wide(a, b, c) for a, b, c in np.random.default_rng(0).uniform(-180, 180, (20, 3))]
-    for direction in ((0, 0, 1), (0.5, 0.1, -1), (1, 0, 0)):
-        for distance in (60.0, 15.0, 400.0):
-            views.append(View.along((0, 0, distance), direction, (0, 1, 0), (50, 66), 1.0, 1000.0))
-    for view, got in zip(views, tool_boxes(view_table(views), centres, radii), strict=True):
-        box, footprint = tool_cpu._pixel_box(view, centres, radii)
-        if box is None:
-            assert not got.any()
+    pieces = tool.pieces if with_shaft else tool.pieces.only_notched()
+    centres, radii = pieces.transformed(tool.pose).bounding_spheres()
+    around = np.random.default_rng(1).normal(size=(200, 3))
+    surface = centres[:, None] + radii[:, None, None] * around / np.linalg.norm(around, axis=-1, keepdims=True)
+    rows, columns = views[0].shape
+    for view, (row0, row1, column0, column1, subrays) in zip(views, tool_boxes(views, centres, radii), strict=True):
+        depth = view.project(centres)[1]
+        if ((depth > -radii) & (depth < radii + 1)).any():  # a sphere reaches the source's plane
+            assert (row0, row1, column0, column1) == (0, rows, 0, columns)
+        elif not (depth > 0).any():
+            assert subrays == 0
         else:
-            subrays = np.clip(np.ceil(2 * footprint / tool_cpu.FINEST_DETAIL_MM), 1, tool_cpu.MAX_SUBRAYS_PER_AXIS)
-            assert (got == [*box, subrays]).all()
+            pixels = view.project(surface)[0][depth > 0]
+            low, high = pixels.min(axis=(0, 1)) + 0.5, pixels.max(axis=(0, 1)) + 0.5
+            seen = (low < (columns, rows)).all() and (high > 0).all()
+            if seen:
+                assert column0 <= max(low[0], 0) and column1 >= min(high[0], columns)
+                assert row0 <= max(low[1], 0) and row1 >= min(high[1], rows) and subrays > 0
+            if subrays and (depth > 4 * radii).all():
+                margin = (3 + 1.5 * radii / depth * np.abs(view.intrinsics[:2, :2]).max())[:, None]
+                low, high = (pixels.min(axis=1) - margin).min(axis=0), (pixels.max(axis=1) + margin).max(axis=0)
+                assert column0 >= min(low[0], columns) and column1 <= max(high[0], 0)
+                assert row0 >= min(low[1], rows) and row1 <= max(high[1], 0)
+        if subrays and (depth > radii + 1).any():
+            pixel_mm = depth[depth > radii + 1].min() / np.abs(view.intrinsics[:2, :2]).max()
+            assert subrays == MAX_SUBRAYS_PER_AXIS or pixel_mm / subrays <= FINEST_DETAIL_MM / 2
+            assert subrays == 1 or pixel_mm / (subrays - 1) > FINEST_DETAIL_MM / 2
 
 
 def test_beer_lambert(device):

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cuda_host import HostModule
+from host_device import HostDevice
 
 from synthex_sim.carm.detector_settings import DetectorSettings, LagComponent
 from synthex_sim.xray.blur import blur_kernel, blurred, frequency_response, scintillator_mtf
-from synthex_sim.xray.cuda import cuda_source
 from synthex_sim.xray.cuda.panel import CudaPanel
 from synthex_sim.xray.detector import Detector
 from synthex_sim.xray.lag import Lag
@@ -290,7 +289,7 @@ def test_bad_input_is_refused(options, message):
 # -- the same on the GPU ------------------------------------------------------------------------------------------
 def test_the_cuda_panel_gives_the_same_image(tmp_path):
     """CudaPanel with numpy in CuPy's place and its kernels compiled for the host: one count or one quantum apart."""
-    panel = CudaPanel(np, HostModule(cuda_source("noise", "detector"), tmp_path))
+    panel = CudaPanel(HostDevice(tmp_path))
     rng = np.random.default_rng(2)
     energy = rng.uniform(0, 1.3 * OPEN, (2, 37, 45)).astype(np.float32)
     energy[:, :5] *= 1e-4

@@ -1,23 +1,29 @@
 """The photon transport is right: random numbers, attenuation, single scatter, energy, published values, determinism."""
 
-import ctypes
-import shutil
-import subprocess
-import sys
-from types import SimpleNamespace
+from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
 import xraydb
+from cuda_host import HostModule
+from host_device import HostDevice
+
 from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
+from synthex_sim.xray.cuda import cuda_source
 from synthex_sim.xray.decomposition import TissueThresholds
 from synthex_sim.xray.materials import BONE, SOFT_TISSUE, WATER, Material
-from synthex_sim.xray.monte_carlo import MaterialGrid, make_problem, monte_carlo_scatter, photon_transport
+from synthex_sim.xray.monte_carlo import (
+    MaterialGrid,
+    interactions,
+    make_problem,
+    monte_carlo_scatter,
+    photon_transport,
+)
 from synthex_sim.xray.monte_carlo.history_random import STATE_WORDS, history_key, start, uniform
 from synthex_sim.xray.monte_carlo.interactions import interaction_tables, momentum_grid
-from synthex_sim.xray.monte_carlo.transport_cuda import QUANTA, SOURCE, _kernel, kernel_arrays, photon_transport_cuda
+from synthex_sim.xray.monte_carlo.transport_cuda import QUANTA, kernel_arrays, photon_transport_cuda
 from synthex_sim.xray.philox import philox
 from synthex_sim.xray.spectrum import Spectrum
 
@@ -116,7 +122,7 @@ def single_scatter(
     """
     # per cm^3, at 1 g/cm^3
     atoms = {e: 6.02214e23 * w / xraydb.atomic_mass(e) for e, w in WATER.mass_fractions.items()}
-    with np.load(SOURCE.with_name("incoherent_scattering.npz")) as data:
+    with np.load(Path(interactions.__file__).with_name("incoherent_scattering.npz")) as data:
         grid_x, grid_s = data["x"], data["s"]
     z = 500.0 + (np.arange(6) + 0.5) * thickness_mm / 6
     edge = (np.arange(12) + 0.5) / 12 - 0.5
@@ -248,11 +254,12 @@ def test_the_result_does_not_depend_on_threads():
     try:
         for threads in {1, numba.config.NUMBA_NUM_THREADS}:
             numba.set_num_threads(threads)
-            results.append(photon_transport(problem, 5000, 9))
+            results.append(photon_transport(problem, 5000, 9, endings=True))
     finally:
         numba.set_num_threads(before)
     for other in results[1:]:
         assert (other.scatter == results[0].scatter).all() and other.escaped_kev == results[0].escaped_kev
+        assert (other.endings == results[0].endings).all()
     assert (photon_transport(problem, 5000, 10).scatter != results[0].scatter).any()
 
 
@@ -263,32 +270,6 @@ def test_histories_can_be_split_into_runs():
     assert np.allclose(whole.scatter, (parts[0].scatter + parts[1].scatter) / 2, rtol=1e-12)
 
 
-_HOST = """
-#include <cmath>
-using namespace std;
-#define __device__
-#define __global__
-struct Dim { unsigned x; };
-static Dim gridDim = {1}, blockDim = {1}, blockIdx = {0}, threadIdx = {0};
-static inline void atomicAdd(unsigned long long* place, unsigned long long value) { *place += value; }
-"""
-
-
-def host_library(folder, real: str) -> ctypes.CDLL:
-    """transport.cu compiled for the host."""
-    source, library = folder / "transport.cpp", folder / "transport.so"
-    source.write_text(_HOST + SOURCE.read_text())
-    subprocess.run(
-        ["g++", "-std=c++17", "-O1", "-ffp-contract=off", f"-DREAL={real}", "-shared", "-fPIC", source, "-o", library],
-        check=True, timeout=120,
-    )
-    return ctypes.CDLL(str(library))
-
-
-def pointer(array: np.ndarray) -> ctypes.c_void_p:
-    return array.ctypes.data_as(ctypes.c_void_p)
-
-
 def blot(rows: int = 60, cols: int = 60) -> np.ndarray:
     """A field with a hole, soft sides and dark borders."""
     y, x = np.mgrid[:rows, :cols]
@@ -297,16 +278,17 @@ def blot(rows: int = 60, cols: int = 60) -> np.ndarray:
     return field
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 @pytest.mark.parametrize(("forced", "field"), [(True, None), (False, None), (True, blot())])
 def test_the_cuda_source_makes_the_same_histories(forced, field, tmp_path):
+    """In double precision, and by one thread."""
+    kernels = HostModule("#define REAL double\n" + cuda_source("transport"), tmp_path)
     problem = make_problem(
         body(), panel(), [40.0, 80.0], [1.0, 2.0], [0.9, 0.6], pixels=(4, 6), isotropic=True, forced=forced, field=field
     )
     images, scalars = np.zeros((5, 4, 6), np.uint64), np.zeros(5, np.uint64)
     arrays = kernel_arrays(problem, np.float64)
-    counts = [ctypes.c_ulonglong(n) for n in (7, 2**34, 5000)]
-    host_library(tmp_path, "double").transport(*(pointer(a) for a in (images, scalars, *arrays)), *counts)
+    counts = (np.uint64(7), np.uint64(2**34), np.uint64(5000))
+    kernels["transport"]((1,), (1,), (images, scalars, *arrays, *counts))
     tally = photon_transport(problem, 5000, 7, first=2**34)
     image = images / QUANTA / 5000
     assert tally.scatter.sum() > 0
@@ -316,31 +298,11 @@ def test_the_cuda_source_makes_the_same_histories(forced, field, tmp_path):
     assert scalars[3] / QUANTA / 5000 == pytest.approx(tally.deposited_kev[0], rel=1e-6)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
-def test_what_is_launched_on_the_gpu_gives_the_cpus_image(tmp_path, monkeypatch):
+def test_what_is_launched_on_the_gpu_gives_the_cpus_image(tmp_path):
     """With numpy for CuPy and the host for the card: arguments, batches and sums, in single precision."""
-
-    class RawModule:
-        def __init__(self, code, options):
-            assert code == SOURCE.read_text() and "-DREAL=float" in options
-            self.library = host_library(tmp_path, "float")
-
-        def get_function(self, name):
-            def launch(grid, block, arguments):
-                self.library[name](*(
-                    pointer(a) if isinstance(a, np.ndarray) else ctypes.c_ulonglong(int(a)) for a in arguments
-                ))
-
-            return launch
-
-    cupy = SimpleNamespace(asarray=np.asarray, asnumpy=np.asarray, zeros=np.zeros, RawModule=RawModule)
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    _kernel.cache_clear()
-    try:
-        problem = make_problem(body(), panel(), [40.0, 80.0], [1.0, 2.0], pixels=(3, 4), field=blot())
-        cuda, cpu = photon_transport_cuda(problem, 40_000, 3), photon_transport(problem, 40_000, 3)
-    finally:
-        _kernel.cache_clear()
+    problem = make_problem(body(), panel(), [40.0, 80.0], [1.0, 2.0], pixels=(3, 4), field=blot())
+    cuda = photon_transport_cuda(problem, 40_000, 3, HostDevice(tmp_path))
+    cpu = photon_transport(problem, 40_000, 3)
     assert cuda.photons == 40_000 and cuda.emitted_kev == pytest.approx(cpu.emitted_kev, rel=1e-4)
     assert cuda.scatter.sum() == pytest.approx(cpu.scatter.sum(), rel=0.02)
     assert (np.abs(cuda.scatter - cpu.scatter) < 4 * np.hypot(cuda.deviation, cpu.deviation)).all()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from host_device import HostDevice
 from sim_worlds import AIM, on_table, paint_ball, water_box
 
 from synthex_sim.carm.placement import supine_pose
@@ -163,10 +164,10 @@ def test_the_processor_follows_the_photons_through_the_field_of_collimator_and_h
     assert field.share == pytest.approx(expected / expected.max(), rel=1e-5) and 0 < np.ptp(expected[expected > 0.5])
 
 
-def test_the_cuda_processor_follows_them_on_the_gpu(monkeypatch):
+def test_the_cuda_processor_follows_them_on_the_gpu(monkeypatch, tmp_path):
     monkeypatch.setattr(cuda_processor, "photon_transport_cuda", lambda *arguments: arguments)
-    processor = object.__new__(cuda_processor.CudaProcessor)
-    assert processor.transport("problem", 10, 3) == ("problem", 10, 3)
+    device = HostDevice(tmp_path)
+    assert cuda_processor.CudaProcessor(device).transport("problem", 10, 3) == ("problem", 10, 3, device)
 
 
 def sheared(patient: Patient, hu: int = -1000) -> Patient:

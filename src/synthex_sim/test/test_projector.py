@@ -5,8 +5,6 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from cm_kinematics.joint_spline import joint_angles
-from cm_kinematics.solid import TubePieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
@@ -14,6 +12,8 @@ from scipy.spatial.transform import Rotation
 from sim_worlds import paint_ball, water_box
 from solid_volumes import box, cylinder, sphere, voxelised
 
+from cm_kinematics.joint_spline import joint_angles
+from cm_kinematics.solid import TubePieces
 from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
 from synthex_sim.xray.decomposition import OfOverlay, TissueThresholds, WaterEquivalent

@@ -12,7 +12,9 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from synthex_sim.xray.ray_range import clip_to_slab, dominant_axis, planes_between
+from synthex_sim.xray.labels_cpu import LABEL_REACH
+from synthex_sim.xray.pixel_ray import direction_through, planes_crossed, point_at
+from synthex_sim.xray.tissue_cpu import to_index
 
 
 @njit(inline="always")
@@ -23,13 +25,13 @@ def _nearest(position, size):
 
 
 @njit(nogil=True, cache=True)
-def _is_covered(codes, index_from_world, x, y, z):
+def _is_covered(codes, index_from_world, point):
     """Whether any of the volumes is occupied at a point of the world."""
     for k in range(len(codes)):
-        to = index_from_world[k]
-        i = _nearest(to[0, 0] * x + to[0, 1] * y + to[0, 2] * z + to[0, 3], codes[k].shape[0])
-        j = _nearest(to[1, 0] * x + to[1, 1] * y + to[1, 2] * z + to[1, 3], codes[k].shape[1])
-        n = _nearest(to[2, 0] * x + to[2, 1] * y + to[2, 2] * z + to[2, 3], codes[k].shape[2])
+        position = to_index(index_from_world[k], point)
+        i = _nearest(position[0], codes[k].shape[0])
+        j = _nearest(position[1], codes[k].shape[1])
+        n = _nearest(position[2], codes[k].shape[2])
         if i >= 0 and j >= 0 and n >= 0 and codes[k][i, j, n] != 0:
             return True
     return False
@@ -55,28 +57,19 @@ def cast_covered_labels(
     """
     rows, columns = hits.shape
     for row in prange(rows):
-        d, w = np.empty(3), np.empty(3)
         index = np.empty(3, np.int64)
         for column in range(columns):
-            low, high = 0.0, reach_mm
-            for axis in range(3):
-                q, v = pixel_to_direction[axis], world_direction[axis]
-                d[axis] = q[0] * column + q[1] * row + q[2]
-                w[axis] = v[0] * column + v[1] * row + v[2]
-                low, high = clip_to_slab(origin[axis], d[axis], -0.499, size[axis] - 0.501, low, high)
-            if low >= high:
-                continue
-            a = dominant_axis(d)
-            first, last = planes_between(origin[a], d[a], low, high)
+            d = direction_through(pixel_to_direction, column, row)
+            w = direction_through(world_direction, column, row)
+            a, first, last = planes_crossed(origin, d, size, reach_mm, -LABEL_REACH, 0.0)
             seen = np.uint32(0)
             for plane in range(first, last + 1):
                 t = (plane - origin[a]) / d[a]
+                place = point_at(origin, t, d)
                 for axis in range(3):
-                    index[axis] = min(max(int(math.floor(origin[axis] + t * d[axis] + 0.5)), 0), size[axis] - 1)
+                    index[axis] = min(max(int(math.floor(place[axis] + 0.5)), 0), size[axis] - 1)
                 label = cells[(index[0] * size[1] + index[1]) * size[2] + index[2]]
-                if label == 0 or _is_covered(
-                    codes, index_from_world, source[0] + t * w[0], source[1] + t * w[1], source[2] + t * w[2]
-                ):
+                if label == 0 or _is_covered(codes, index_from_world, point_at(source, t, w)):
                     continue
                 seen |= np.uint32(1) << np.uint32(label)
                 for n in range(wanted.shape[0]):

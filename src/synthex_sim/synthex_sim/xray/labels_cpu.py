@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from synthex_sim.xray.ray_range import clip_to_slab, dominant_axis, planes_between
+from synthex_sim.xray.pixel_ray import axes_across, direction_through, planes_crossed
 from synthex_sim.xray.raw_access import mul_add, take_word
+from synthex_sim.xray.tiles import SLAB, TILE, part_of_image, tiles_of
 
-_TILE = 16
-_SLAB = 64
+#: Rays are followed out to so many voxels outside of the outermost voxels' centres: almost to their faces.
+LABEL_REACH = 0.499
 _NEVER = 1 << 30
 _I, _U, _F = np.int32, np.uint32, np.float32
 
@@ -36,6 +37,13 @@ def _along_ray(cells, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b
     return seen, first_a, first_b
 
 
+@njit(inline="always")
+def _lower_depth(depths, row, column, met, begin, step, origin_a, d_a):
+    """Lowers the depth of a pixel to that of the plane that is ``met`` steps behind plane ``begin``."""
+    if met < _NEVER:
+        depths[row, column] = min(depths[row, column], _F((begin + step * met - origin_a) / d_a))
+
+
 @njit(parallel=True, nogil=True, cache=True)
 def cast_labels(cells, size, origin, pixel_to_direction, reach_mm, label_a, label_b, hits, depth_a, depth_b):
     """Follows one ray through every pixel centre and adds what it meets.
@@ -51,40 +59,25 @@ def cast_labels(cells, size, origin, pixel_to_direction, reach_mm, label_a, labe
     """
     rows, columns = hits.shape
     strides = (size[1] * size[2], size[2], 1)
-    tiles_x = (columns + _TILE - 1) // _TILE
-    tiles_y = (rows + _TILE - 1) // _TILE
-    for tile in prange(tiles_x * tiles_y):
-        row0 = (tile // tiles_x) * _TILE
-        column0 = (tile % tiles_x) * _TILE
-        height = min(_TILE, rows - row0)
-        width = min(_TILE, columns - column0)
-        axes = np.empty(_TILE * _TILE, np.int64)
+    for tile in prange(tiles_of(rows, columns)):
+        row0, column0, height, width = part_of_image(tile, rows, columns)
+        axes = np.empty(TILE * TILE, np.int64)
         # the ray's first plane seen from the source, the step to the next one, and how many there are
-        firsts = np.empty(_TILE * _TILE, np.int64)
-        steps = np.empty(_TILE * _TILE, np.int64)
-        counts = np.zeros(_TILE * _TILE, np.int64)
-        rays = np.empty((_TILE * _TILE, 5))
+        firsts = np.empty(TILE * TILE, np.int64)
+        steps = np.empty(TILE * TILE, np.int64)
+        counts = np.zeros(TILE * TILE, np.int64)
+        rays = np.empty((TILE * TILE, 5))
         longest = 0
         for q in range(height * width):
-            row, column = row0 + q // width, column0 + q % width
-            d = (
-                pixel_to_direction[0, 0] * column + pixel_to_direction[0, 1] * row + pixel_to_direction[0, 2],
-                pixel_to_direction[1, 0] * column + pixel_to_direction[1, 1] * row + pixel_to_direction[1, 2],
-                pixel_to_direction[2, 0] * column + pixel_to_direction[2, 1] * row + pixel_to_direction[2, 2],
-            )
-            low, high = 0.0, reach_mm
-            for axis in range(3):
-                low, high = clip_to_slab(origin[axis], d[axis], -0.499, size[axis] - 0.501, low, high)
-            if low >= high:
+            d = direction_through(pixel_to_direction, column0 + q % width, row0 + q // width)
+            a, first, last = planes_crossed(origin, d, size, reach_mm, -LABEL_REACH, 0.0)
+            if first > last:
                 continue
-            a = dominant_axis(d)
-            b = 1 if a == 0 else 0
-            c = 1 if a == 2 else 2
-            first, last = planes_between(origin[a], d[a], low, high)
+            b, c = axes_across(a)
             axes[q] = a
             steps[q] = 1 if d[a] > 0 else -1
             firsts[q] = first if d[a] > 0 else last
-            counts[q] = max(last - first + 1, 0)
+            counts[q] = last - first + 1
             longest = max(longest, counts[q])
             rays[q, 2] = d[b] / d[a] * steps[q]
             rays[q, 3] = d[c] / d[a] * steps[q]
@@ -92,24 +85,20 @@ def cast_labels(cells, size, origin, pixel_to_direction, reach_mm, label_a, labe
             rays[q, 0] = origin[b] + (firsts[q] - origin[a]) * d[b] / d[a] + 0.5
             rays[q, 1] = origin[c] + (firsts[q] - origin[a]) * d[c] / d[a] + 0.5
             rays[q, 4] = d[a]
-        for slab in range(0, longest, _SLAB):
+        for slab in range(0, longest, SLAB):
             for q in range(height * width):
-                count = min(_SLAB, counts[q] - slab)
+                count = min(SLAB, counts[q] - slab)
                 if count <= 0:
                     continue
                 a = axes[q]
-                b = 1 if a == 0 else 0
-                c = 1 if a == 2 else 2
+                b, c = axes_across(a)
                 seen, first_a, first_b = _along_ray(
                     cells, count, (firsts[q] + steps[q] * slab) * strides[a],
-                    _F(rays[q, 0] + slab * rays[q, 2]), _F(rays[q, 1] + slab * rays[q, 3]), _F(rays[q, 2]), _F(rays[q, 3]),
-                    steps[q] * strides[a], strides[b], strides[c], label_a, label_b,
+                    _F(rays[q, 0] + slab * rays[q, 2]), _F(rays[q, 1] + slab * rays[q, 3]),
+                    _F(rays[q, 2]), _F(rays[q, 3]), steps[q] * strides[a], strides[b], strides[c], label_a, label_b,
                 )
                 row, column = row0 + q // width, column0 + q % width
                 hits[row, column] |= seen
-                if first_a < _NEVER:
-                    depth = (firsts[q] + steps[q] * (slab + first_a) - origin[a]) / rays[q, 4]
-                    depth_a[row, column] = min(depth_a[row, column], _F(depth))
-                if first_b < _NEVER:
-                    depth = (firsts[q] + steps[q] * (slab + first_b) - origin[a]) / rays[q, 4]
-                    depth_b[row, column] = min(depth_b[row, column], _F(depth))
+                begin = firsts[q] + steps[q] * slab
+                _lower_depth(depth_a, row, column, first_a, begin, steps[q], origin[a], rays[q, 4])
+                _lower_depth(depth_b, row, column, first_b, begin, steps[q], origin[a], rays[q, 4])

@@ -20,13 +20,12 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from synthex_sim.xray.pixel_ray import axes_across, direction_through, planes_crossed, squared_length
 from synthex_sim.xray.raw_access import mul_add, take_word
-from synthex_sim.xray.ray_range import clip_to_slab, dominant_axis, planes_between
+from synthex_sim.xray.tiles import SLAB, TILE, part_of_image, tiles_of
 
-_TILE = 16
-_SLAB = 64
-#: Rays end so many voxels before the outermost layer, which holds nothing, that neighbours stay on the grid: a constant,
-#: and what 64 steps in float32 may be off for every voxel of a side.
+#: Rays end so many voxels before the outermost layer, which holds nothing, that neighbours stay on the grid: a
+#: constant, and what 64 steps in float32 may be off for every voxel of a side.
 _EDGE, _EDGE_OF_SIDE = 1e-3, 2.0**-18
 _I, _U, _F = np.int32, np.uint32, np.float32
 
@@ -47,12 +46,16 @@ def _make_along_ray(material_bits: int, paired: bool):
         return low + wb * (v10 + wc * (v11 - v10) - low)
 
     @njit(inline="always")
-    def of_material(density, code, material):
-        return density if (code & materials) == material else _F(0.0)
+    def of_material(material, v00, v01, v10, v11, k00, k01, k10, k11, wb, wc):
+        v00 = v00 if (k00 & materials) == material else _F(0.0)
+        v01 = v01 if (k01 & materials) == material else _F(0.0)
+        v10 = v10 if (k10 & materials) == material else _F(0.0)
+        v11 = v11 if (k11 & materials) == material else _F(0.0)
+        return bilinear(v00, v01, v10, v11, wb, wc)
 
     @njit(fastmath=True, nogil=True, forceinline=True)
     def along_ray(codes, count, start, b0, c0, slope_b, slope_c, stride_a, stride_b, stride_c):
-        """Sums of the interpolated density codes of all, of the second, third and fourth material over ``count`` planes."""
+        """Over ``count`` planes: sums of the density codes of all, of the second, third and fourth material."""
         total = _F(0.0)
         second = _F(0.0)
         third = _F(0.0)
@@ -86,16 +89,10 @@ def _make_along_ray(material_bits: int, paired: bool):
             v11 = _F(_I((k11 >> bits) & mask))
             total += bilinear(v00, v01, v10, v11, wb, wc)
             if material_bits >= 1:
-                second += bilinear(
-                    of_material(v00, k00, 1), of_material(v01, k01, 1), of_material(v10, k10, 1), of_material(v11, k11, 1), wb, wc
-                )
+                second += of_material(1, v00, v01, v10, v11, k00, k01, k10, k11, wb, wc)
             if material_bits >= 2:
-                third += bilinear(
-                    of_material(v00, k00, 2), of_material(v01, k01, 2), of_material(v10, k10, 2), of_material(v11, k11, 2), wb, wc
-                )
-                fourth += bilinear(
-                    of_material(v00, k00, 3), of_material(v01, k01, 3), of_material(v10, k10, 3), of_material(v11, k11, 3), wb, wc
-                )
+                third += of_material(2, v00, v01, v10, v11, k00, k01, k10, k11, wb, wc)
+                fourth += of_material(3, v00, v01, v10, v11, k00, k01, k10, k11, wb, wc)
         return total, second, third, fourth
 
     return along_ray
@@ -129,30 +126,15 @@ def _set_up_ray(pixel_to_direction, world_direction, origin, size, reach_mm, col
 
     ray: (5,) position along b and c at plane 0, their change from plane to plane, cm of ray from plane to plane.
     """
-    d = (
-        pixel_to_direction[0, 0] * column + pixel_to_direction[0, 1] * row + pixel_to_direction[0, 2],
-        pixel_to_direction[1, 0] * column + pixel_to_direction[1, 1] * row + pixel_to_direction[1, 2],
-        pixel_to_direction[2, 0] * column + pixel_to_direction[2, 1] * row + pixel_to_direction[2, 2],
-    )
-    length2 = 0.0
-    for axis in range(3):
-        w = world_direction[axis, 0] * column + world_direction[axis, 1] * row + world_direction[axis, 2]
-        length2 += w * w
-    a = dominant_axis(d)
-    b = 1 if a == 0 else 0
-    c = 1 if a == 2 else 2
-    low, high = 0.0, reach_mm
-    for axis in range(3):
-        edge = _EDGE + _EDGE_OF_SIDE * size[axis]
-        low, high = clip_to_slab(origin[axis], d[axis], edge, size[axis] - 1.0 - edge, low, high)
-    if low >= high:
-        return a, 1, 0
-    ray[2] = d[b] / d[a]
-    ray[3] = d[c] / d[a]
-    ray[0] = origin[b] - origin[a] * ray[2]
-    ray[1] = origin[c] - origin[a] * ray[3]
-    ray[4] = 0.1 * math.sqrt(length2) / abs(d[a])
-    first, last = planes_between(origin[a], d[a], low, high)
+    d = direction_through(pixel_to_direction, column, row)
+    a, first, last = planes_crossed(origin, d, size, reach_mm, _EDGE, _EDGE_OF_SIDE)
+    if first <= last:
+        b, c = axes_across(a)
+        ray[2] = d[b] / d[a]
+        ray[3] = d[c] / d[a]
+        ray[0] = origin[b] - origin[a] * ray[2]
+        ray[1] = origin[c] - origin[a] * ray[3]
+        ray[4] = 0.1 * math.sqrt(squared_length(direction_through(world_direction, column, row))) / abs(d[a])
     return a, first, last
 
 
@@ -172,19 +154,14 @@ def march(codes, material_bits, origin, pixel_to_direction, world_direction, rea
     """
     materials, rows, columns = areas.shape
     size = codes.shape
-    stride_i, stride_j = size[1] * size[2], size[2]
-    tiles_x = (columns + _TILE - 1) // _TILE
-    tiles_y = (rows + _TILE - 1) // _TILE
-    for tile in prange(tiles_x * tiles_y):
-        row0 = (tile // tiles_x) * _TILE
-        column0 = (tile % tiles_x) * _TILE
-        height = min(_TILE, rows - row0)
-        width = min(_TILE, columns - column0)
-        axes = np.empty(_TILE * _TILE, np.int64)
-        firsts = np.empty(_TILE * _TILE, np.int64)
-        lasts = np.empty(_TILE * _TILE, np.int64)
-        rays = np.empty((_TILE * _TILE, 5))
-        sums = np.zeros((_TILE * _TILE, 4), np.float32)
+    strides = (size[1] * size[2], size[2], 1)
+    for tile in prange(tiles_of(rows, columns)):
+        row0, column0, height, width = part_of_image(tile, rows, columns)
+        axes = np.empty(TILE * TILE, np.int64)
+        firsts = np.empty(TILE * TILE, np.int64)
+        lasts = np.empty(TILE * TILE, np.int64)
+        rays = np.empty((TILE * TILE, 5))
+        sums = np.zeros((TILE * TILE, 4), np.float32)
         begin = 1 << 30
         end = -1
         for q in range(height * width):
@@ -195,23 +172,20 @@ def march(codes, material_bits, origin, pixel_to_direction, world_direction, rea
             if firsts[q] <= lasts[q]:
                 begin = min(begin, firsts[q])
                 end = max(end, lasts[q])
-        for slab in range(begin, end + 1, _SLAB):
+        for slab in range(begin, end + 1, SLAB):
             for q in range(height * width):
                 first = max(slab, firsts[q])
-                count = min(slab + _SLAB - 1, lasts[q]) - first + 1
+                count = min(slab + SLAB - 1, lasts[q]) - first + 1
                 if count <= 0:
                     continue
                 b0 = _F(rays[q, 0] + first * rays[q, 2])
                 c0 = _F(rays[q, 1] + first * rays[q, 3])
                 slope_b, slope_c = _F(rays[q, 2]), _F(rays[q, 3])
-                if axes[q] == 0:
-                    strides = (stride_i, stride_j, 1)
-                elif axes[q] == 1:
-                    strides = (stride_j, stride_i, 1)
-                else:
-                    strides = (1, stride_i, stride_j)
+                a = axes[q]
+                b, c = axes_across(a)
                 part = _along_ray(
-                    material_bits, axes[q] != 2, codes, count, first * strides[0], b0, c0, slope_b, slope_c, *strides
+                    material_bits, a != 2, codes, count, first * strides[a], b0, c0, slope_b, slope_c, strides[a],
+                    strides[b], strides[c],
                 )
                 for m in range(4):
                     sums[q, m] += part[m]

@@ -17,6 +17,7 @@ lattice taken into account (Giles, ACM TOMS 42, 2016, gives the same expansion),
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
@@ -45,12 +46,15 @@ def _fill_words(words, group, tag, sample, key):
 
 
 @njit(inline="always")
-def _fill_normals(words, normals, bits):
-    """Unit normals from words: the inverse normal distribution at (word + 1/2) / 2^32.
+def _fill_normals(words, normals, group, tag, sample, key):
+    """The words of one group of pixels, and unit normals from them: the inverse normal distribution at
+    (word + 1/2) / 2^32.
 
     With t = sqrt(-2 ln p) of the tail p <= 1/2 the quantile is a smooth function of t; the rational fit is good to
-    4e-8 over p >= 1e-10. ``bits`` is an int32 view of ``normals``, which holds the logarithm's argument on the way.
+    4e-8 over p >= 1e-10.
     """
+    _fill_words(words, group, tag, sample, key)
+    bits = normals.view(np.int32)  # ``normals`` holds the logarithm's argument on the way
     for i in range(GROUP):
         tail = min(words[i], np.uint32(~words[i]))
         normals[i] = _F(np.int32(tail)) + _F(0.5)
@@ -111,8 +115,7 @@ def _draw_energy(energy, variance, samples, tag, key, drawn):
         view, group = task // groups, task % groups
         words = np.empty(GROUP, np.uint32)
         normals = np.empty(GROUP, np.float32)
-        _fill_words(words, group, tag, samples[view], key)
-        _fill_normals(words, normals, normals.view(np.int32))
+        _fill_normals(words, normals, group, tag, samples[view], key)
         start = group * GROUP
         count = min(GROUP, pixels - start)
         e = energy[view, start : start + count]
@@ -148,8 +151,7 @@ def _draw_normals(samples, tag, key, drawn):
         view, group = task // groups, task % groups
         words = np.empty(GROUP, np.uint32)
         normals = np.empty(GROUP, np.float32)
-        _fill_words(words, group, tag, samples[view], key)
-        _fill_normals(words, normals, normals.view(np.int32))
+        _fill_normals(words, normals, group, tag, samples[view], key)
         start = group * GROUP
         for i in range(min(GROUP, pixels - start)):
             drawn[view, start + i] = normals[i]
@@ -180,13 +182,12 @@ def absorbed_energy(
     """
     energy = np.ascontiguousarray(energy_kev, dtype=np.float32)
     variance = np.ascontiguousarray(variance_kev2, dtype=np.float32)
-    if energy.ndim != 3 or variance.shape != energy.shape:
-        raise ValueError(f"energy and variance must both be (V, R, C), got {energy.shape} and {variance.shape}")
+    refuse_other_shapes(energy, variance)
     drawn = np.empty_like(energy)
     address = noise_address(seed, samples, energy.shape[0], purpose, draw)
     flat = (energy.shape[0], -1)
-    if energy.size and _draw_energy(energy.reshape(flat), variance.reshape(flat), *address, drawn.reshape(flat)):
-        raise ValueError("expected energy and variance must be finite and not negative everywhere")
+    if energy.size:
+        refuse_bad_numbers(_draw_energy(energy.reshape(flat), variance.reshape(flat), *address, drawn.reshape(flat)))
     return drawn
 
 
@@ -206,6 +207,18 @@ def unit_normals(
     if drawn.size:
         _draw_normals(*noise_address(seed, samples, shape[0], purpose, draw), drawn.reshape(shape[0], -1))
     return drawn
+
+
+def refuse_other_shapes(energy: Any, variance: Any) -> None:
+    """Raises ValueError unless both are (V, R, C)."""
+    if energy.ndim != 3 or variance.shape != energy.shape:
+        raise ValueError(f"energy and variance must both be (V, R, C), got {energy.shape} and {variance.shape}")
+
+
+def refuse_bad_numbers(found: int) -> None:
+    """Raises ValueError where a kernel has found energies or variances that are negative or not finite."""
+    if found:
+        raise ValueError("expected energy and variance must be finite and not negative everywhere")
 
 
 def noise_address(

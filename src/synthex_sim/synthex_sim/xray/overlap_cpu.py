@@ -1,34 +1,36 @@
 """What a scene's upper volumes hide of the lower ones, on the CPU.
 
 Each volume is marched through as if it were alone. Where an upper volume is not empty it replaces what lies below:
-along every ray, within the boxes of the upper volumes, the difference between the sum of all and what is seen (``visible``)
-is integrated by the midpoint rule and returned.
+along every ray, within the boxes of the upper volumes, the difference between the sum of all and what is seen
+(``visible``) is integrated by the midpoint rule and returned.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit, prange
 
 from synthex_sim.carm.view import View
 from synthex_sim.xray.packed_volume import PackedVolume
+from synthex_sim.xray.pixel_ray import direction_through, point_at, squared_length
 from synthex_sim.xray.ray_range import clip_to_slab
 from synthex_sim.xray.tissue_cpu import Tissue, visible
+
+if TYPE_CHECKING:
+    from synthex_sim.xray.cuda.device_volume import DeviceVolume
 
 
 @njit(parallel=True, nogil=True, cache=True)
 def _integrate(codes, index_from_world, steps, bits, source, pixel_to_world, reach_mm, step_mm, hidden):
     materials, rows, columns = hidden.shape
     for row in prange(rows):
-        d, point = np.empty(3), np.empty(3)
         densities, alone = np.empty(4), np.empty(4)
         for column in range(columns):
-            length2 = 0.0
-            for axis in range(3):
-                d[axis] = pixel_to_world[axis, 0] * column + pixel_to_world[axis, 1] * row + pixel_to_world[axis, 2]
-                length2 += d[axis] * d[axis]
+            d = direction_through(pixel_to_world, column, row)
             # one interval from the first upper box entered to the last one left
             begin, end = reach_mm, 0.0
             for k in range(1, len(codes)):
@@ -43,16 +45,19 @@ def _integrate(codes, index_from_world, steps, bits, source, pixel_to_world, rea
                     begin, end = min(begin, low), max(end, high)
             if begin >= end:
                 continue
-            norm = math.sqrt(length2)
+            norm = math.sqrt(squared_length(d))
             samples = int(math.ceil((end - begin) * norm / step_mm))
             weight = 0.1 * (end - begin) * norm / samples
             for s in range(samples):
                 t = begin + (s + 0.5) * (end - begin) / samples
-                for axis in range(3):
-                    point[axis] = source[axis] + t * d[axis]
-                visible(codes, index_from_world, steps, bits, point, densities, alone)
+                visible(codes, index_from_world, steps, bits, point_at(source, t, d), densities, alone)
                 for m in range(materials):
                     hidden[m, row, column] += weight * (alone[m] - densities[m])
+
+
+def sample_step_mm(volumes: Sequence[PackedVolume | DeviceVolume]) -> float:
+    """Distance of samples where volumes overlap: half of the finest spacing."""
+    return min(float(np.linalg.norm(volume.affine[:3, :3], axis=0).min()) for volume in volumes) / 2
 
 
 def hidden_tissue(volumes: list[PackedVolume], tissue: Tissue, view: View) -> np.ndarray:
@@ -62,7 +67,8 @@ def hidden_tissue(volumes: list[PackedVolume], tissue: Tissue, view: View) -> np
         volumes: of the scene, bottom first, two or more.
         tissue: the same, with their poses.
     """
-    spacing = min(float(np.linalg.norm(volume.affine[:3, :3], axis=0).min()) for volume in volumes)
     hidden = np.zeros((len(volumes[0].materials), *view.shape), np.float32)
-    _integrate(*tissue, view.source, view.pixel_to_direction, view.source_to_detector_mm, spacing / 2, hidden)
+    _integrate(
+        *tissue, view.source, view.pixel_to_direction, view.source_to_detector_mm, sample_step_mm(volumes), hidden
+    )
     return hidden

@@ -44,13 +44,25 @@ def tissue_of(volumes: list[PackedVolume], poses: list[np.ndarray]) -> Tissue:
     )
 
 
+@njit(inline="always")
+def to_index(index_from_world, point):
+    """(i, j, k) of a (3,) world point; ``index_from_world`` is (4, 4)."""
+    x, y, z = point[0], point[1], point[2]
+    m = index_from_world
+    return (
+        m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3],
+        m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3],
+        m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3],
+    )
+
+
 @njit(nogil=True, cache=True)
 def visible(codes, index_from_world, steps, bits, point, densities, alone):
     """Sets densities[m] to T_m at a world point and alone[m] to the sum of all volumes as if each were alone, g/cm^3.
 
     Args:
         codes, index_from_world, steps, bits: the fields of a Tissue (numba's parallel loops take no nested tuples).
-        point: (3,) float64 world mm.
+        point: (3,) world mm.
         densities, alone: (4,) float64.
     """
     densities[:] = 0.0
@@ -58,18 +70,9 @@ def visible(codes, index_from_world, steps, bits, point, densities, alone):
     uncovered = 1.0
     for k in range(len(codes) - 1, -1, -1):
         volume = codes[k]
-        position = (
-            index_from_world[k, 0, 0] * point[0] + index_from_world[k, 0, 1] * point[1]
-            + index_from_world[k, 0, 2] * point[2] + index_from_world[k, 0, 3],
-            index_from_world[k, 1, 0] * point[0] + index_from_world[k, 1, 1] * point[1]
-            + index_from_world[k, 1, 2] * point[2] + index_from_world[k, 1, 3],
-            index_from_world[k, 2, 0] * point[0] + index_from_world[k, 2, 1] * point[1]
-            + index_from_world[k, 2, 2] * point[2] + index_from_world[k, 2, 3],
-        )
-        shape = volume.shape
-        if not (
-            0.0 <= position[0] < shape[0] - 1 and 0.0 <= position[1] < shape[1] - 1 and 0.0 <= position[2] < shape[2] - 1
-        ):
+        position = to_index(index_from_world[k], point)
+        last_i, last_j, last_n = volume.shape[0] - 1, volume.shape[1] - 1, volume.shape[2] - 1
+        if not (0.0 <= position[0] < last_i and 0.0 <= position[1] < last_j and 0.0 <= position[2] < last_n):
             continue
         i, j, n = int(position[0]), int(position[1]), int(position[2])
         fi, fj, fn = position[0] - i, position[1] - j, position[2] - n

@@ -13,26 +13,22 @@ import numpy as np
 from numba import njit, prange
 
 from synthex_sim.carm.view import View
+from synthex_sim.xray.pixel_ray import direction_through, point_at, squared_length
 from synthex_sim.xray.scene import Tool
 from synthex_sim.xray.tissue_cpu import Tissue, visible
+from synthex_sim.xray.tool_boxes import tool_boxes
 from synthex_sim.xray.tube_intervals import length_of, near_pieces, piece_intervals, tube_table, unite
 
 _MAX_INTERVALS = 96
 #: Tissue inside a tool is sampled at least this finely, mm: under a voxel of a usual CT.
 DISPLACED_STEP_MM = 1.0
-MAX_SUBRAYS_PER_AXIS = 6
-#: The manipulator's slits are 0.33 mm wide: what every tool is resolved to.
-FINEST_DETAIL_MM = 0.33
 
 
 @njit(inline="always")
 def _set_ray(pixel_to_world, u, v, d):
     """Sets d to the unit direction of the ray through a pixel position; returns mm of ray for one mm of camera z."""
-    norm = 0.0
-    for axis in range(3):
-        d[axis] = pixel_to_world[axis, 0] * u + pixel_to_world[axis, 1] * v + pixel_to_world[axis, 2]
-        norm += d[axis] * d[axis]
-    norm = math.sqrt(norm)
+    d[0], d[1], d[2] = direction_through(pixel_to_world, u, v)
+    norm = math.sqrt(squared_length(d))
     for axis in range(3):
         d[axis] /= norm
     return norm
@@ -53,7 +49,8 @@ def _collect(table, near, candidates, d, limit, starts, stops, lengths):
         count = taken
         while candidate >= 0 and table.tool[near[candidate]] == tool:
             if count + 2 > _MAX_INTERVALS:
-                count = min(unite(starts, stops, taken, count), _MAX_INTERVALS - 2)  # fuller than any tool: ends are lost
+                # fuller than any tool: ends are lost
+                count = min(unite(starts, stops, taken, count), _MAX_INTERVALS - 2)
             met = piece_intervals(table, near[candidate], d, limit, starts, stops, count)
             if met > count and table.notched[near[candidate]]:
                 notched = True
@@ -70,7 +67,8 @@ def _collect(table, near, candidates, d, limit, starts, stops, lengths):
 
 @njit(parallel=True, nogil=True, cache=True)
 def _cast(
-    table, codes, index_from_world, steps, bits, source, pixel_to_world, box, subrays, reach_mm, lengths_cm, coverage, displaced
+    table, codes, index_from_world, steps, bits, source, pixel_to_world, box, subrays, reach_mm, lengths_cm, coverage,
+    displaced,
 ):
     """Fills (T, R, C) lengths, (R, C) coverage and (M, R, C) displaced area densities within a box of pixels."""
     row0, row1, column0, column1 = box
@@ -80,7 +78,7 @@ def _cast(
     pitch = max(np.linalg.norm(pixel_to_world[:, 0]), np.linalg.norm(pixel_to_world[:, 1]))
     for row in prange(row0, row1):
         starts, stops = np.empty(_MAX_INTERVALS + 2), np.empty(_MAX_INTERVALS + 2)
-        d, point = np.empty(3), np.empty(3)
+        d = np.empty(3)
         densities, alone = np.empty(4), np.empty(4)
         lengths = np.empty(tools)
         near = np.empty(table.tool.shape[0], np.int64)
@@ -105,9 +103,7 @@ def _cast(
                     weight = 0.1 * span / samples * share
                     for s in range(samples):
                         t = starts[i] + (s + 0.5) * span / samples
-                        for axis in range(3):
-                            point[axis] = source[axis] + t * d[axis]
-                        visible(codes, index_from_world, steps, bits, point, densities, alone)
+                        visible(codes, index_from_world, steps, bits, point_at(source, t, d), densities, alone)
                         for m in range(materials):
                             displaced[m, row, column] += weight * densities[m]
 
@@ -135,13 +131,12 @@ def cast_tools(
     coverage = np.zeros((rows, columns), np.float32)
     displaced = np.zeros((materials, rows, columns), np.float32)
     if tools:
-        table = tube_table([tool.pieces.transformed(tool.pose) for tool in tools], view.source)
-        box, footprint_mm = _pixel_box(view, table.centres, table.radii)
-        if box is not None:
-            subrays = int(np.clip(np.ceil(2 * footprint_mm / FINEST_DETAIL_MM), 1, MAX_SUBRAYS_PER_AXIS))
+        table = tube_table(tools, view.source)
+        *box, subrays = (int(number) for number in tool_boxes((view,), table.centres, table.radii)[0])
+        if subrays:
             _cast(
-                table, *tissue, view.source, view.pixel_to_direction, box, subrays, view.source_to_detector_mm, lengths,
-                coverage, displaced,
+                table, *tissue, view.source, view.pixel_to_direction, tuple(box), subrays, view.source_to_detector_mm,
+                lengths, coverage, displaced,
             )
     return lengths, coverage, displaced
 
@@ -154,30 +149,3 @@ def refuse_sources_inside(tools: tuple[Tool, ...], sources: np.ndarray) -> None:
                 f"the X-ray source lies inside tool {number} of the scene ({tool.material.name}); move the tool or the "
                 "C-arm"
             )
-
-
-def _pixel_box(view: View, centres: np.ndarray, radii: np.ndarray) -> tuple[tuple[int, int, int, int] | None, float]:
-    """(row0, row1, col0, col1) around all spheres in front of the source, and a pixel's size at the nearest, mm.
-
-    A sphere that reaches the source's plane, such as that of a long rod across the beam, has no bounded shadow: the box
-    is the whole detector then.
-    """
-    pixels, depth = view.project(centres)
-    ahead = depth > radii + 1.0
-    focal = np.array([abs(view.intrinsics[0, 0]), abs(view.intrinsics[1, 1])])
-    if (~ahead & (depth > -radii)).any():
-        nearest = depth[ahead].min() if ahead.any() else max(depth[depth > -radii].max(), 0.0)
-        return (0, view.shape[0], 0, view.shape[1]), float(nearest / focal.max())
-    if not ahead.any():
-        return None, 0.0
-    # a sphere's shadow reaches at most focal * r / (z - r) from its centre's, and is stretched off the central ray
-    tilt = np.hypot(1.0, np.linalg.norm((pixels - view.intrinsics[:2, 2]) / focal, axis=-1))
-    reach = (radii * tilt / (depth - radii))[:, None] * focal * 1.1 + 1.0
-    low = np.floor((pixels - reach)[ahead].min(axis=0)).astype(int)
-    high = np.ceil((pixels + reach)[ahead].max(axis=0)).astype(int) + 1
-    rows, cols = view.shape
-    row0, row1 = max(low[1], 0), min(high[1], rows)
-    col0, col1 = max(low[0], 0), min(high[0], cols)
-    if row0 >= row1 or col0 >= col1:
-        return None, 0.0
-    return (int(row0), int(row1), int(col0), int(col1)), float(depth[ahead].min() / focal.max())

@@ -12,13 +12,14 @@ at most two intervals.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from cm_kinematics.solid import TubePieces
 from numba import njit
 
 from synthex_sim.xray.ray_range import clip_to_slab
+from synthex_sim.xray.scene import Tool
 
 
 class TubeTable(NamedTuple):
@@ -48,27 +49,28 @@ class TubeTable(NamedTuple):
     axes: np.ndarray
 
 
-def tube_table(tools: list[TubePieces], source: np.ndarray) -> TubeTable:
-    """The table for tools in the world (mm) and one source (3,)."""
-    inverse = np.concatenate([np.linalg.inv(tool.poses) for tool in tools])
-    spheres = [tool.bounding_spheres() for tool in tools]
+def tube_table(tools: Sequence[Tool], source: np.ndarray) -> TubeTable:
+    """The table for one or more tools of a scene and one source, (3,) world mm."""
+    solids = [tool.pieces.transformed(tool.pose) for tool in tools]
+    inverse = np.concatenate([np.linalg.inv(solid.poses) for solid in solids])
+    spheres = [solid.bounding_spheres() for solid in solids]
 
     def each(values):
-        return np.repeat(np.asarray(values), [len(tool) for tool in tools])
+        return np.repeat(np.asarray(values), [len(solid) for solid in solids])
 
     return TubeTable(
-        tool=each(np.arange(len(tools))),
+        tool=each(np.arange(len(solids))),
         rotation=np.ascontiguousarray(inverse[:, :3, :3]),
         source=np.ascontiguousarray(inverse[:, :3, :3] @ source + inverse[:, :3, 3]),
-        side=np.concatenate([tool.side for tool in tools]).astype(np.float64),
-        y_start=np.concatenate([tool.y_start_mm for tool in tools]),
-        y_end=np.concatenate([tool.y_end_mm for tool in tools]),
-        outer=each([float(tool.outer_radius_mm) for tool in tools]),
-        inner=each([float(tool.inner_radius_mm) for tool in tools]),
-        notched=np.concatenate([tool.notched for tool in tools]),
+        side=np.concatenate([solid.side for solid in solids]).astype(np.float64),
+        y_start=np.concatenate([solid.y_start_mm for solid in solids]),
+        y_end=np.concatenate([solid.y_end_mm for solid in solids]),
+        outer=each([float(solid.outer_radius_mm) for solid in solids]),
+        inner=each([float(solid.inner_radius_mm) for solid in solids]),
+        notched=np.concatenate([solid.notched for solid in solids]),
         centres=np.concatenate([centres for centres, _ in spheres]),
         radii=np.concatenate([radii for _, radii in spheres]),
-        axes=np.ascontiguousarray(np.concatenate([tool.poses[:, :3, 1] for tool in tools])),
+        axes=np.ascontiguousarray(np.concatenate([solid.poses[:, :3, 1] for solid in solids])),
     )
 
 
@@ -104,7 +106,11 @@ def near_pieces(table, source, d, pitch, near):
 
 @njit(nogil=True, cache=True)
 def piece_intervals(table, p, d, limit, starts, stops, count):
-    """Appends where the ray along the unit direction d (world), 0..limit mm, lies inside piece p; returns the new count."""
+    """Appends where the ray along the unit direction d (world), 0..limit mm, lies inside piece p.
+
+    Returns:
+        The new count.
+    """
     dx = table.rotation[p, 0, 0] * d[0] + table.rotation[p, 0, 1] * d[1] + table.rotation[p, 0, 2] * d[2]
     dy = table.rotation[p, 1, 0] * d[0] + table.rotation[p, 1, 1] * d[1] + table.rotation[p, 1, 2] * d[2]
     dz = table.rotation[p, 2, 0] * d[0] + table.rotation[p, 2, 1] * d[1] + table.rotation[p, 2, 2] * d[2]

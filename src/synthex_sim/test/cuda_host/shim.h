@@ -5,7 +5,7 @@
 // threads of a block cannot be run like this; keep the part worth testing in a __device__ function.
 #pragma once
 
-#include <cmath>
+#include <math.h>  // unlike <cmath> it names sqrt, exp, ... of floats outside of std
 #include <cstring>
 
 #define __global__
@@ -44,9 +44,9 @@ inline unsigned int __umulhi(unsigned int a, unsigned int b) {
     return (unsigned int)(((unsigned long long)a * b) >> 32);
 }
 inline int __clz(int value) { return value ? __builtin_clz((unsigned int)value) : 32; }
-inline float __expf(float value) { return std::exp(value); }
-inline float __logf(float value) { return std::log(value); }
-inline float rsqrtf(float value) { return 1.0f / std::sqrt(value); }
+inline float __expf(float value) { return exp(value); }
+inline float __logf(float value) { return log(value); }
+inline float rsqrtf(float value) { return 1.0f / sqrt(value); }
 template <class T> inline T __ldg(const T* address) { return *address; }
 template <class T> inline T min(T a, T b) { return b < a ? b : a; }
 template <class T> inline T max(T a, T b) { return a < b ? b : a; }
@@ -65,7 +65,7 @@ struct HostTexture {
     int width, height, depth;
 };
 inline int shim_texel(float at, int size) {
-    int texel = (int)std::floor(at);
+    int texel = (int)floor(at);
     return texel < 0 ? 0 : texel >= size ? size - 1 : texel;
 }
 template <class T>

@@ -5,7 +5,7 @@ CuPy is imported when a device is asked for, not when this file is: the rest of 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -79,13 +79,22 @@ class CudaDevice:
             ),
         )
 
+    def host(self, values: Any) -> np.ndarray:
+        """A copy on the host of an array on the device."""
+        return self.xp.asnumpy(values)
+
     def array(self, values: np.ndarray) -> Any:
         """A contiguous copy of a host array on the device; structures arrive as bytes."""
         values = np.ascontiguousarray(values)
         return self.xp.asarray(values.view(np.uint8) if values.dtype.fields else values)
 
 
-@lru_cache(maxsize=None)
+def blocks_over(shape: tuple[int, int, int], block: tuple[int, int]) -> tuple[int, int, int]:
+    """The grid of a launch with one thread for each pixel of (V, R, C) images; ``block`` is along columns and rows."""
+    return -(-shape[2] // block[0]), -(-shape[1] // block[1]), shape[0]
+
+
+@cache
 def _compiled(device: int, names: tuple[str, ...]) -> _Kernels:
     import cupy
 

@@ -2,12 +2,14 @@
 // the voxel nearest to the ray in every plane across its dominant axis. Labels are a 3D texture of bytes, x = k, y = j,
 // z = i, looked up unfiltered. A warp is a tile of 8 x 4 pixels.
 
-#include "ray_range.cuh"
+#include "pixel_ray.cuh"
 #include "tissue.cuh"
 
 #define LABEL_THREADS 128
 // Positions along a ray start anew, in double precision, every so many planes, where the CPU's do.
 #define LABEL_SLAB 64
+// Rays are followed out to so many voxels outside of the outermost voxels' centres, as on the CPU.
+#define LABEL_REACH 0.499
 #define NEVER (1 << 30)
 
 struct LabelRay {
@@ -23,38 +25,20 @@ struct LabelsMet {
 
 __device__ __forceinline__ bool set_up_labels(const WorldView& world, const IndexView& view, int size_i, int size_j,
                                               int size_k, int column, int row, LabelRay& ray) {
-    double x = along(view.direction, 0, column, row);
-    double y = along(view.direction, 1, column, row);
-    double z = along(view.direction, 2, column, row);
-    double low = 0.0, high = world.reach_mm;
-    clip_to_slab(view.origin[0], x, -0.499, size_i - 0.501, low, high);
-    clip_to_slab(view.origin[1], y, -0.499, size_j - 0.501, low, high);
-    clip_to_slab(view.origin[2], z, -0.499, size_k - 0.501, low, high);
-    if (low >= high) return false;
-    int a = dominant_axis(x, y, z);
-    int b = a == 0 ? 1 : 0, c = a == 2 ? 1 : 2;
-    ray.axis = a;
-    ray.origin_a = pick(a, view.origin[0], view.origin[1], view.origin[2]);
-    ray.d_a = pick(a, x, y, z);
-    int first, last;
-    planes_between(ray.origin_a, ray.d_a, low, high, first, last);
-    ray.planes = last - first + 1;
-    ray.step = ray.d_a > 0.0 ? 1 : -1;
-    ray.first = ray.d_a > 0.0 ? first : last;
-    double d_b = pick(b, x, y, z), d_c = pick(c, x, y, z);
-    ray.slope_b = d_b / ray.d_a * ray.step;
-    ray.slope_c = d_c / ray.d_a * ray.step;
-    double to_first = ray.first - ray.origin_a;
-    ray.b = pick(b, view.origin[0], view.origin[1], view.origin[2]) + to_first * d_b / ray.d_a + 0.5;
-    ray.c = pick(c, view.origin[0], view.origin[1], view.origin[2]) + to_first * d_c / ray.d_a + 0.5;
-    return ray.planes > 0;
-}
-
-template <int AXIS>
-__device__ __forceinline__ unsigned int label_at(cudaTextureObject_t labels, float a, float b, float c) {
-    if (AXIS == 0) return tex3D<unsigned char>(labels, c, b, a);
-    if (AXIS == 1) return tex3D<unsigned char>(labels, c, a, b);
-    return tex3D<unsigned char>(labels, a, c, b);
+    PlaneRay crossed;
+    if (!cross_planes(world, view, size_i, size_j, size_k, -LABEL_REACH, 0.0, column, row, crossed)) return false;
+    ray.axis = crossed.axis;
+    ray.origin_a = crossed.origin_a;
+    ray.d_a = crossed.d_a;
+    ray.planes = crossed.last - crossed.first + 1;
+    ray.step = crossed.d_a > 0.0 ? 1 : -1;
+    ray.first = crossed.d_a > 0.0 ? crossed.first : crossed.last;
+    ray.slope_b = crossed.d_b / crossed.d_a * ray.step;
+    ray.slope_c = crossed.d_c / crossed.d_a * ray.step;
+    double to_first = ray.first - crossed.origin_a;
+    ray.b = crossed.origin_b + to_first * crossed.d_b / crossed.d_a + 0.5;
+    ray.c = crossed.origin_c + to_first * crossed.d_c / crossed.d_a + 0.5;
+    return true;
 }
 
 template <int AXIS>
@@ -69,7 +53,7 @@ __device__ __forceinline__ void follow_labels(cudaTextureObject_t labels, const 
             float n = (float)plane;
             float a = (float)(ray.first + ray.step * (slab + plane)) + 0.5f;
             float b = truncf(b0 + n * slope_b) + 0.5f, c = truncf(c0 + n * slope_c) + 0.5f;
-            unsigned int label = label_at<AXIS>(labels, a, b, c);
+            unsigned int label = texel_at<unsigned char, AXIS>(labels, a, b, c);
             met.seen |= 1u << (label & 31u);
             met.first_a = min(met.first_a, label == label_a ? slab + plane : NEVER);
             met.first_b = min(met.first_b, label == label_b ? slab + plane : NEVER);
@@ -108,10 +92,9 @@ extern "C" __global__ void __launch_bounds__(LABEL_THREADS) cast_labels(
 }
 
 // Whether the voxel of a volume nearest to a point of the world is not empty.
-__device__ __forceinline__ bool is_occupied(const Volume& volume, double x, double y, double z) {
-    double i = floor(index_along(volume, 0, x, y, z) + 0.5);
-    double j = floor(index_along(volume, 1, x, y, z) + 0.5);
-    double k = floor(index_along(volume, 2, x, y, z) + 0.5);
+__device__ __forceinline__ bool is_occupied(const Volume& volume, const Vector& point) {
+    Vector at = to_index(volume, point);
+    double i = floor(at.x + 0.5), j = floor(at.y + 0.5), k = floor(at.z + 0.5);
     if (!(i >= 0.0 && i < volume.size[0] && j >= 0.0 && j < volume.size[1] && k >= 0.0 && k < volume.size[2]))
         return false;
     return (tex3D<unsigned int>(volume.words, (float)k + 0.5f, (float)j + 0.5f, (float)i + 0.5f) & 0xFFFFu) != 0u;
@@ -133,22 +116,20 @@ extern "C" __global__ void __launch_bounds__(LABEL_THREADS) cast_covered_labels(
     const IndexView& indexed = views[view];
     LabelRay ray;
     if (!set_up_labels(world, indexed, size_i, size_j, size_k, column, row, ray)) return;
-    double di = along(indexed.direction, 0, column, row), wx = along(world.direction, 0, column, row);
-    double dj = along(indexed.direction, 1, column, row), wy = along(world.direction, 1, column, row);
-    double dk = along(indexed.direction, 2, column, row), wz = along(world.direction, 2, column, row);
+    Vector d = direction_through(indexed.direction, column, row);
+    Vector w = direction_through(world.direction, column, row);
     size_t plane = (size_t)rows * columns, pixel = (size_t)row * columns + column;
     float* depth = depths + (size_t)view * depth_count * plane + pixel;
     unsigned int seen = 0u;
     for (int n = 0; n < ray.planes; ++n) {
         double t = (ray.first + ray.step * n - ray.origin_a) / ray.d_a;
-        double i = fmin(fmax(floor(indexed.origin[0] + t * di + 0.5), 0.0), size_i - 1.0);
-        double j = fmin(fmax(floor(indexed.origin[1] + t * dj + 0.5), 0.0), size_j - 1.0);
-        double k = fmin(fmax(floor(indexed.origin[2] + t * dk + 0.5), 0.0), size_k - 1.0);
+        Vector at = point_at(indexed.origin, t, d);
+        double i = fmin(fmax(floor(at.x + 0.5), 0.0), size_i - 1.0);
+        double j = fmin(fmax(floor(at.y + 0.5), 0.0), size_j - 1.0);
+        double k = fmin(fmax(floor(at.z + 0.5), 0.0), size_k - 1.0);
         int label = tex3D<unsigned char>(labels, (float)k + 0.5f, (float)j + 0.5f, (float)i + 0.5f);
         bool covered = label == 0;
-        for (int v = 0; v < count && !covered; ++v)
-            covered = is_occupied(above[v], world.source[0] + t * wx, world.source[1] + t * wy,
-                                  world.source[2] + t * wz);
+        for (int v = 0; v < count && !covered; ++v) covered = is_occupied(above[v], point_at(world.source, t, w));
         if (covered) continue;
         seen |= 1u << (label & 31);
         for (int slot = 0; slot < depth_count; ++slot)

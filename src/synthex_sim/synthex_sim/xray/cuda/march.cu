@@ -8,10 +8,11 @@
 //
 // A warp is a tile of 8 x 4 pixels, whose rays stay close together. Set-up is in double precision, the loop in single.
 
-#include "ray_range.cuh"
+#include "pixel_ray.cuh"
 
 // Rays end so many voxels before the outermost layer, as on the CPU.
-#define MARCH_EDGE(size) (1e-3 + (size) * (1.0 / 262144.0))
+#define MARCH_EDGE 1e-3
+#define MARCH_EDGE_OF_SIDE (1.0 / 262144.0)
 #define MARCH_THREADS 128
 
 struct MarchRay {
@@ -27,43 +28,22 @@ struct MarchSums {
 
 __device__ __forceinline__ bool set_up_march(const WorldView& world, const IndexView& view, int size_i, int size_j,
                                              int size_k, int column, int row, MarchRay& ray) {
-    double x = along(view.direction, 0, column, row);
-    double y = along(view.direction, 1, column, row);
-    double z = along(view.direction, 2, column, row);
-    int a = dominant_axis(x, y, z);
-    int b = a == 0 ? 1 : 0, c = a == 2 ? 1 : 2;
-    double origin_a = pick(a, view.origin[0], view.origin[1], view.origin[2]), d_a = pick(a, x, y, z);
-    double origin_b = pick(b, view.origin[0], view.origin[1], view.origin[2]), d_b = pick(b, x, y, z);
-    double origin_c = pick(c, view.origin[0], view.origin[1], view.origin[2]), d_c = pick(c, x, y, z);
-    double low = 0.0, high = world.reach_mm;
-    int size_a = pick(a, size_i, size_j, size_k), size_b = pick(b, size_i, size_j, size_k);
-    int size_c = pick(c, size_i, size_j, size_k);
-    clip_to_slab(origin_a, d_a, MARCH_EDGE(size_a), size_a - 1.0 - MARCH_EDGE(size_a), low, high);
-    clip_to_slab(origin_b, d_b, MARCH_EDGE(size_b), size_b - 1.0 - MARCH_EDGE(size_b), low, high);
-    clip_to_slab(origin_c, d_c, MARCH_EDGE(size_c), size_c - 1.0 - MARCH_EDGE(size_c), low, high);
-    if (low >= high) return false;
-    int last;
-    planes_between(origin_a, d_a, low, high, ray.first, last);
-    double slope_b = d_b / d_a, slope_c = d_c / d_a;
-    ray.axis = a;
-    ray.planes = last - ray.first + 1;
+    // at the beginning: at the end it costs registers
+    double mm_per_depth = length_of(direction_through(world.direction, column, row));
+    PlaneRay crossed;
+    if (!cross_planes(world, view, size_i, size_j, size_k, MARCH_EDGE, MARCH_EDGE_OF_SIDE, column, row, crossed))
+        return false;
+    double slope_b = crossed.d_b / crossed.d_a, slope_c = crossed.d_c / crossed.d_a;
+    double to_first = crossed.first - crossed.origin_a;
+    ray.axis = crossed.axis;
+    ray.first = crossed.first;
+    ray.planes = crossed.last - crossed.first + 1;
     ray.slope_b = (float)slope_b;
     ray.slope_c = (float)slope_c;
-    ray.b = (float)(origin_b + (ray.first - origin_a) * slope_b);
-    ray.c = (float)(origin_c + (ray.first - origin_a) * slope_c);
-    double u = along(world.direction, 0, column, row);
-    double v = along(world.direction, 1, column, row);
-    double w = along(world.direction, 2, column, row);
-    ray.cm_per_plane = (float)(0.1 * sqrt(u * u + v * v + w * w) / fabs(d_a));
-    return ray.planes > 0;
-}
-
-// The word of a voxel named by its position along the ray's axis and across it.
-template <int AXIS>
-__device__ __forceinline__ unsigned int word_at(cudaTextureObject_t words, float a, float b, float c) {
-    if (AXIS == 0) return tex3D<unsigned int>(words, c, b, a);
-    if (AXIS == 1) return tex3D<unsigned int>(words, c, a, b);
-    return tex3D<unsigned int>(words, a, c, b);
+    ray.b = (float)(crossed.origin_b + to_first * slope_b);
+    ray.c = (float)(crossed.origin_c + to_first * slope_c);
+    ray.cm_per_plane = (float)(0.1 * mm_per_depth / fabs(crossed.d_a));
+    return true;
 }
 
 template <int BITS>
@@ -92,14 +72,14 @@ __device__ __forceinline__ void march_along(cudaTextureObject_t words, const Mar
         float wb = b - floor_b, wc = c - floor_c;
         float w11 = wb * wc, w10 = wb - w11, w01 = wc - w11, w00 = 1.0f - wb - w01;
         float at_b = floor_b + 0.5f, at_c = floor_c + 0.5f;
-        unsigned int near = word_at<AXIS>(words, a, at_b, at_c);
-        unsigned int far = word_at<AXIS>(words, a, at_b + 1.0f, at_c);
+        unsigned int near = texel_at<unsigned int, AXIS>(words, a, at_b, at_c);
+        unsigned int far = texel_at<unsigned int, AXIS>(words, a, at_b + 1.0f, at_c);
         if (AXIS == 2) {
             // k runs along the ray: the pair in a word lies on two planes, so both neighbours are looked up
             add_corner<BITS>(sums, near, w00);
-            add_corner<BITS>(sums, word_at<AXIS>(words, a, at_b, at_c + 1.0f), w01);
+            add_corner<BITS>(sums, texel_at<unsigned int, AXIS>(words, a, at_b, at_c + 1.0f), w01);
             add_corner<BITS>(sums, far, w10);
-            add_corner<BITS>(sums, word_at<AXIS>(words, a, at_b + 1.0f, at_c + 1.0f), w11);
+            add_corner<BITS>(sums, texel_at<unsigned int, AXIS>(words, a, at_b + 1.0f, at_c + 1.0f), w11);
         } else {
             add_corner<BITS>(sums, near, w00);
             add_corner<BITS>(sums, near >> 16, w01);

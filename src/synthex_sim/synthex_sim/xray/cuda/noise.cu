@@ -3,31 +3,11 @@
 // A block of 256 threads serves one group of 1024 pixels of one view; thread l draws the counter 256 group + l and
 // writes the pixels 1024 group + 256 j + l, j = 0..3. Launch with grid (groups, views) and block (256).
 
+#include "philox.cuh"
+
 #define NOISE_LANES 256u
 #define NOISE_GROUP 1024u
 #define FEW_QUANTA 10.0f
-
-struct Words {
-    unsigned int word[4];
-};
-
-// Philox4x32-10 (Salmon et al., SC 2011).
-__device__ __forceinline__ Words philox(unsigned int c0, unsigned int c1, unsigned int c2, unsigned int c3,
-                                        unsigned int k0, unsigned int k1) {
-#pragma unroll
-    for (int round = 0; round < 10; ++round) {
-        unsigned int high0 = __umulhi(0xD2511F53u, c0), low0 = 0xD2511F53u * c0;
-        unsigned int high1 = __umulhi(0xCD9E8D57u, c2), low1 = 0xCD9E8D57u * c2;
-        c0 = high1 ^ c1 ^ k0;
-        c1 = low1;
-        c2 = high0 ^ c3 ^ k1;
-        c3 = low0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    Words words = {{c0, c1, c2, c3}};
-    return words;
-}
 
 // Unit normal from a word: the inverse normal distribution at (word + 1/2) / 2^32.
 __device__ __forceinline__ float unit_normal(unsigned int word) {
@@ -77,17 +57,28 @@ __device__ __forceinline__ float absorbed_energy(float e, float v, unsigned int 
     return (quanta < 1e9f ? (float)(int)quanta : quanta) * (e / n);
 }
 
+// The words of a thread's four pixels.
+__device__ __forceinline__ Words words_here(const unsigned int* samples, unsigned int tag, unsigned int key0,
+                                            unsigned int key1) {
+    const unsigned int* sample = samples + 2 * blockIdx.y;
+    return philox(blockIdx.x * NOISE_LANES + threadIdx.x, tag, sample[0], sample[1], key0, key1);
+}
+
+// Where pixel j of a thread's four is in its image.
+__device__ __forceinline__ unsigned int pixel_here(unsigned int j) {
+    return blockIdx.x * NOISE_GROUP + j * NOISE_LANES + threadIdx.x;
+}
+
 // energy, variance, drawn: (V, pixels); samples: (V, 2) as (low, high); tag = purpose << 16 | draw. bad becomes 1 where
 // an energy or variance is negative or not finite.
 extern "C" __global__ void draw_absorbed_energy(const float* energy, const float* variance, const unsigned int* samples,
                                                 unsigned int tag, unsigned int key0, unsigned int key1,
                                                 unsigned int pixels, float* drawn, int* bad) {
-    unsigned int group = blockIdx.x, view = blockIdx.y, lane = threadIdx.x;
-    Words words = philox(group * NOISE_LANES + lane, tag, samples[2 * view], samples[2 * view + 1], key0, key1);
+    Words words = words_here(samples, tag, key0, key1);
     for (unsigned int j = 0; j < 4; ++j) {
-        unsigned int pixel = group * NOISE_GROUP + j * NOISE_LANES + lane;
+        unsigned int pixel = pixel_here(j);
         if (pixel < pixels) {
-            unsigned long long at = (unsigned long long)view * pixels + pixel;
+            unsigned long long at = (unsigned long long)blockIdx.y * pixels + pixel;
             float e = energy[at], v = variance[at];
             if (!(e >= 0.0f && v >= 0.0f && e < 3e38f && v < 3e38f)) *bad = 1;
             drawn[at] = absorbed_energy(e, v, words.word[j]);
@@ -98,10 +89,9 @@ extern "C" __global__ void draw_absorbed_energy(const float* energy, const float
 // drawn: (V, pixels) unit normals.
 extern "C" __global__ void draw_unit_normals(const unsigned int* samples, unsigned int tag, unsigned int key0,
                                              unsigned int key1, unsigned int pixels, float* drawn) {
-    unsigned int group = blockIdx.x, view = blockIdx.y, lane = threadIdx.x;
-    Words words = philox(group * NOISE_LANES + lane, tag, samples[2 * view], samples[2 * view + 1], key0, key1);
+    Words words = words_here(samples, tag, key0, key1);
     for (unsigned int j = 0; j < 4; ++j) {
-        unsigned int pixel = group * NOISE_GROUP + j * NOISE_LANES + lane;
-        if (pixel < pixels) drawn[(unsigned long long)view * pixels + pixel] = unit_normal(words.word[j]);
+        unsigned int pixel = pixel_here(j);
+        if (pixel < pixels) drawn[(unsigned long long)blockIdx.y * pixels + pixel] = unit_normal(words.word[j]);
     }
 }

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from synthex_sim.random_streams import Purpose
-from synthex_sim.xray.cuda.device import CudaDevice
-from synthex_sim.xray.noise import GROUP, LANES, noise_address
+from synthex_sim.xray.cuda.device import blocks_over
+from synthex_sim.xray.noise import GROUP, LANES, noise_address, refuse_bad_numbers, refuse_other_shapes
 
 if TYPE_CHECKING:
     from synthex_sim.xray.detector import Conversion
@@ -21,26 +21,10 @@ _TILE = (32, 8)
 class CudaPanel:
     """cupy arrays in, cupy arrays out; the same numbers as ``CpuPanel`` but for rounding."""
 
-    def __init__(self, arrays: Any, kernels: Any) -> None:
-        """Takes an array module and kernels; ``on_gpu`` gives CuPy's.
-
-        Args:
-            arrays: module with ``asarray``, ``ascontiguousarray``, ``empty`` and ``zeros``, such as cupy.
-            kernels: those of ``noise.cu`` and ``detector.cu`` by name, to be called as
-                ``kernels[name](grid, block, arguments)``.
-        """
-        self._arrays = arrays
-        self._kernels = kernels
-
-    @classmethod
-    def on_gpu(cls) -> CudaPanel:
-        """The panel on the current CUDA device.
-
-        Raises:
-            CudaUnavailableError: there is no CuPy or no GPU.
-        """
-        device = CudaDevice()
-        return cls(device.xp, device.kernels("noise", "detector"))
+    def __init__(self, device: Any) -> None:
+        """Takes the ``CudaDevice`` that runs the kernels."""
+        self._arrays = device.xp
+        self._kernels = device.kernels("noise", "detector")
 
     def array(self, values: ArrayLike, dtype: Any) -> Any:
         """The values as a contiguous array on the GPU."""
@@ -52,14 +36,12 @@ class CudaPanel:
         Raises:
             ValueError: shapes that do not fit, or an energy or variance that is negative or not finite.
         """
-        if variance.shape != energy.shape:
-            raise ValueError(f"energy and variance must both be (V, R, C), got {energy.shape} and {variance.shape}")
+        refuse_other_shapes(energy, variance)
         drawn, bad = self._arrays.empty(energy.shape, np.float32), self._arrays.zeros(1, np.int32)
         if energy.size:
             address, grid = self._address(energy.shape, seed, samples, Purpose.QUANTUM_NOISE)
             self._kernels["draw_absorbed_energy"](grid, (LANES,), (energy, variance, *address, drawn, bad))
-        if int(bad[0]):
-            raise ValueError("expected energy and variance must be finite and not negative everywhere")
+        refuse_bad_numbers(int(bad[0]))
         return drawn
 
     def blurred(self, energy: Any, kernel: np.ndarray) -> Any:
@@ -68,7 +50,8 @@ class CudaPanel:
         taps, radius = self.array(kernel, np.float32), np.int32(kernel.shape[0] // 2)
         if energy.size:
             image = self.array(energy, np.float32)
-            self._kernels["blur_image"](*_tiles(energy.shape), (image, taps, radius, *_size(energy), out))
+            grid = blocks_over(energy.shape, _TILE)
+            self._kernels["blur_image"](grid, _TILE, (image, taps, radius, *_size(energy), out))
         return out
 
     def digitised(self, energy: Any, conversion: Conversion, seed: int, samples: Sequence[int]) -> Any:
@@ -85,7 +68,7 @@ class CudaPanel:
         steps = self.array(conversion.steps_per_kev, np.float32), self.array(conversion.most_steps, np.int32)
         image, step = self.array(energy, np.float32), np.int32(conversion.step)
         arguments = (image, noise, deviation, limit, *steps, step, *_size(energy), counts)
-        self._kernels["digitise"](*_tiles(energy.shape), arguments)
+        self._kernels["digitise"](blocks_over(energy.shape, _TILE), _TILE, arguments)
         return counts
 
     def _address(self, shape: tuple[int, ...], seed: int, samples: Sequence[int], purpose: Purpose) -> tuple[Any, Any]:
@@ -94,11 +77,6 @@ class CudaPanel:
         pixels = shape[1] * shape[2]
         address = (self.array(numbers, np.uint32), tag, key[0], key[1], np.uint32(pixels))
         return address, (-(-pixels // GROUP), shape[0])
-
-
-def _tiles(shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], tuple[int, int]]:
-    """Grid and block that cover (V, R, C) with one thread for each pixel."""
-    return (-(-shape[2] // _TILE[0]), -(-shape[1] // _TILE[1]), shape[0]), _TILE
 
 
 def _size(image: Any) -> tuple[np.int32, np.int32]:

@@ -23,7 +23,7 @@ class CudaProcessor:
     def __init__(self, device: Any) -> None:
         """Takes the ``CudaDevice`` that runs the kernels."""
         self.xp = device.xp
-        self.panel = CudaPanel(device.xp, device.kernels("noise", "detector"))
+        self.panel = CudaPanel(device)
         self._device = device
 
     def attenuate(
@@ -34,4 +34,4 @@ class CudaProcessor:
 
     def transport(self, problem: Problem, photons: int, key: int) -> Tally:
         """Follows photons on the GPU; the tally comes back to the host."""
-        return photon_transport_cuda(problem, photons, key)
+        return photon_transport_cuda(problem, photons, key, self._device)

@@ -6,26 +6,22 @@ The same rays, planes, weights and formulas as the CPU projector's; ``march.cu``
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
-from synthex_sim.xray import tool_cpu
-from synthex_sim.xray.cuda.device import CudaDevice
-from synthex_sim.xray.cuda.device_volume import VOLUME, DeviceLabels, DeviceVolume, upload
+from synthex_sim.xray.cuda.device import CudaDevice, blocks_over
+from synthex_sim.xray.cuda.device_volume import VOLUME, DeviceVolume, upload
 from synthex_sim.xray.cuda.processor import CudaProcessor
-from synthex_sim.xray.cuda.tool_table import piece_records, tool_boxes
-from synthex_sim.xray.cuda.view_table import ViewTable, index_from_world, view_table
+from synthex_sim.xray.cuda.tool_table import piece_records
+from synthex_sim.xray.cuda.view_table import view_table
 from synthex_sim.xray.decomposition import Decomposition
+from synthex_sim.xray.overlap_cpu import sample_step_mm
 from synthex_sim.xray.packed_volume import pack
-from synthex_sim.xray.projection import Projection
-from synthex_sim.xray.projector_cpu import HEMIPELVES, materials_in_beam, one_shape, volumes_to_prepare
-from synthex_sim.xray.scene import Scene
+from synthex_sim.xray.projector import Batch, Projector, refuse_sources_in_volume
+from synthex_sim.xray.tool_boxes import tool_boxes
+from synthex_sim.xray.tool_cpu import DISPLACED_STEP_MM, refuse_sources_inside
 
 SOURCES = ("march", "labels", "overlap", "tools")
 #: Threads of a block along columns and rows: a warp is a tile of 8 x 4 pixels, as tools.cu expects.
@@ -36,12 +32,11 @@ _FIND_THREADS = 64
 _I = np.int32
 
 
-class CudaProjector:
-    """Casts rays on a GPU, a batch of views in one launch. Keeps the last few volumes there, so that each goes once.
+class CudaProjector(Projector[DeviceVolume]):
+    """Casts rays on a GPU, a batch of views in one launch. The last few volumes stay there.
 
     Attributes:
         device: what runs the kernels.
-        processor: what renderers need of it.
     """
 
     name = "cuda"
@@ -57,170 +52,90 @@ class CudaProjector:
             CudaUnavailableError: CuPy or a GPU is missing.
         """
         self.device = CudaDevice() if device is None else device
-        self.processor = CudaProcessor(self.device)
+        super().__init__(CudaProcessor(self.device), kept_volumes)
         self._kernels = self.device.kernels(*SOURCES)
-        self._kept = kept_volumes
-        self._volumes: OrderedDict[tuple[int, Decomposition], tuple[Patient, DeviceVolume]] = OrderedDict()
 
-    def project(
-        self,
-        scene: Scene,
-        views: Sequence[View],
-        decomposition: Decomposition,
-        labels: bool = True,
-        depth_labels: tuple[int, ...] = HEMIPELVES,
-    ) -> Projection:
-        """Area densities and label hits of views with one detector shape, as arrays on the GPU.
+    def _made_ready(self, patient: Patient, decomposition: Decomposition) -> DeviceVolume:
+        return upload(pack(patient, decomposition), self.device)
 
-        Args:
-            decomposition: what the volumes are made of.
-            labels: whether structures are looked for; without, ``hits`` and ``depths_mm`` stay empty.
-            depth_labels: labels whose depth is wanted besides the hemipelves.
+    def _passes(self, batch: Batch[DeviceVolume]) -> _CudaPasses:
+        return _CudaPasses(batch, self.device, self._kernels)
 
-        Raises:
-            ValueError: no views, or of different shapes; the source lies inside a volume or a tool; a volume is all
-                air.
-        """
-        rows, columns = one_shape(views)
-        volumes = [self.prepare(volume, of) for volume, of in volumes_to_prepare(decomposition, scene)]
-        to_index = [
-            index_from_world(volume.affine, pose) for volume, (_, pose) in zip(volumes, scene.volumes, strict=True)
-        ]
-        materials, plane_of_tool = materials_in_beam(decomposition, scene)
-        depth_labels = tuple(dict.fromkeys((*HEMIPELVES, *depth_labels)))
-        xp, table = self.device.xp, view_table(views)
-        of_views = [_outside(volume, table.in_indices(to)) for volume, to in zip(volumes, to_index, strict=True)]
-        batch = _Batch(table, self.device.array(table.worlds()), len(decomposition.materials), Projection(
-            materials,
-            xp.zeros((len(views), len(materials), rows, columns), np.float32),
-            xp.zeros((len(views), rows, columns), np.uint32),
-            xp.full((len(views), len(depth_labels), rows, columns), np.inf, np.float32),
-            depth_labels,
-            xp.zeros((len(views), rows, columns), np.float32),
-        ))
-        records = np.array([volume.record(to) for volume, to in zip(volumes, to_index, strict=True)], VOLUME)
-        for k, (volume, indexed) in enumerate(zip(volumes, of_views, strict=True)):
-            self._march(batch, volume, indexed)
-            if labels and volume.labels is not None and k + 1 < len(volumes):
-                self._cast_covered_labels(batch, volume.labels, indexed, records[k + 1 :])
-            elif labels and volume.labels is not None:
-                self._cast_labels(batch, volume.labels, indexed)
-        if len(volumes) > 1:
-            self._subtract_hidden(batch, volumes, self.device.array(records))
-        if scene.tools:
-            self._cast_tools(batch, scene, plane_of_tool, records)
-        # what is taken away is sampled off the march's planes: differences of some 1e-4 g/cm^2 must not turn negative
-        xp.maximum(batch.out.areas, np.float32(0.0), out=batch.out.areas)
-        return batch.out
 
-    def prepare(self, patient: Patient, decomposition: Decomposition) -> DeviceVolume:
-        """The volume split into materials, on the GPU; kept for the next call.
+class _CudaPasses:
+    """``projector.Passes`` by kernels, all views in one launch."""
 
-        Raises:
-            ValueError: it is all air or too large.
-        """
-        key = (id(patient), decomposition)
-        if key not in self._volumes:
-            self._volumes[key] = (patient, upload(pack(patient, decomposition), self.device))
-            while len(self._volumes) > self._kept:
-                self._volumes.popitem(last=False)
-        self._volumes.move_to_end(key)
-        return self._volumes[key][1]
+    def __init__(self, batch: Batch[DeviceVolume], device: Any, kernels: Any) -> None:
+        self._batch, self._device, self._kernels = batch, device, kernels
+        self._views = view_table(batch.views)
+        self._worlds = device.array(self._views.worlds())
+        to_index = batch.index_from_world()
+        #: for each volume its ``IndexView`` structures
+        self._indexed = [self._views.in_indices(to) for to in to_index]
+        for volume, indexed in zip(batch.volumes, self._indexed, strict=True):
+            refuse_sources_in_volume(indexed[:, :3], volume.shape)
+        self._records = np.array([v.record(to) for v, to in zip(batch.volumes, to_index, strict=True)], VOLUME)
+        rows, columns = self._views.shape
+        self._shape = (len(batch.views), rows, columns)
+        self._size = (_I(rows), _I(columns))
+        self._planes = (_I(len(batch.out.materials)), _I(batch.of_tissue))
 
-    def _march(self, batch: _Batch, volume: DeviceVolume, indexed: np.ndarray) -> None:
-        self._kernels[f"march_{volume.material_bits}"](batch.grid(_BLOCK), _BLOCK, (
-            np.uint64(volume.words.ptr), *map(_I, volume.shape), np.float32(volume.density_step), batch.worlds,
-            self.device.array(indexed), *batch.size(), *batch.planes(), batch.out.areas,
+    def march(self, number: int) -> None:
+        volume = self._batch.volumes[number]
+        self._kernels[f"march_{volume.material_bits}"](blocks_over(self._shape, _BLOCK), _BLOCK, (
+            np.uint64(volume.words.ptr), *map(_I, volume.shape), np.float32(volume.density_step), self._worlds,
+            self._device.array(self._indexed[number]), *self._size, *self._planes, self._batch.out.areas,
         ))
 
-    def _cast_labels(self, batch: _Batch, labels: DeviceLabels, indexed: np.ndarray) -> None:
-        moved = indexed.copy()
-        moved[:, :3] -= labels.first
-        wanted, views = batch.out.depth_labels, self.device.array(moved)
-        # two depths a pass: the hemipelves come first, most callers want no others
-        for first in range(0, len(wanted), 2):
-            second = min(first + 1, len(wanted) - 1)
-            self._kernels["cast_labels"](batch.grid(_BLOCK), _BLOCK, (
-                np.uint64(labels.cells.ptr), *map(_I, labels.shape), batch.worlds, views, *batch.size(),
-                np.uint32(wanted[first]), np.uint32(wanted[second]), _I(first), _I(second), _I(len(wanted)),
-                batch.out.hits, batch.out.depths_mm,
+    def cast_labels(self, number: int) -> None:
+        out, of_labels = self._batch.out, self._label_arguments(number)
+        wanted = out.depth_labels
+        for a, b in self._batch.depth_pairs():
+            self._kernels["cast_labels"](blocks_over(self._shape, _BLOCK), _BLOCK, (
+                *of_labels, np.uint32(wanted[a]), np.uint32(wanted[b]), _I(a), _I(b), _I(len(wanted)), out.hits,
+                out.depths_mm,
             ))
 
-    def _cast_covered_labels(
-        self, batch: _Batch, labels: DeviceLabels, indexed: np.ndarray, above: np.ndarray
-    ) -> None:
-        moved = indexed.copy()
+    def cast_covered_labels(self, number: int) -> None:
+        out, above = self._batch.out, self._records[number + 1 :]
+        wanted = np.array(out.depth_labels, np.int32)
+        self._kernels["cast_covered_labels"](blocks_over(self._shape, _BLOCK), _BLOCK, (
+            *self._label_arguments(number), self._device.array(above), _I(len(above)), self._device.array(wanted),
+            _I(len(wanted)), out.hits, out.depths_mm,
+        ))
+
+    def _label_arguments(self, number: int) -> tuple[Any, ...]:
+        """What the kernels of labels need to know of a volume's labels and of the views."""
+        labels, moved = self._batch.volumes[number].labels, self._indexed[number].copy()
         moved[:, :3] -= labels.first
-        wanted = np.array(batch.out.depth_labels, np.int32)
-        self._kernels["cast_covered_labels"](batch.grid(_BLOCK), _BLOCK, (
-            np.uint64(labels.cells.ptr), *map(_I, labels.shape), batch.worlds, self.device.array(moved), *batch.size(),
-            self.device.array(above), _I(len(above)), self.device.array(wanted), _I(len(wanted)), batch.out.hits,
-            batch.out.depths_mm,
+        texture = (np.uint64(labels.cells.ptr), *map(_I, labels.shape))
+        return *texture, self._worlds, self._device.array(moved), *self._size
+
+    def subtract_hidden(self) -> None:
+        volumes = self._batch.volumes
+        self._kernels["subtract_hidden"](blocks_over(self._shape, _BLOCK), _BLOCK, (
+            self._device.array(self._records), _I(len(volumes)), _I(volumes[0].material_bits), self._worlds,
+            *self._size, *self._planes, np.float64(sample_step_mm(volumes)), self._batch.out.areas,
         ))
 
-    def _subtract_hidden(self, batch: _Batch, volumes: list[DeviceVolume], records: Any) -> None:
-        spacing = min(float(np.linalg.norm(volume.affine[:3, :3], axis=0).min()) for volume in volumes)
-        self._kernels["subtract_hidden"](batch.grid(_BLOCK), _BLOCK, (
-            records, _I(len(volumes)), _I(volumes[0].material_bits), batch.worlds, *batch.size(), *batch.planes(),
-            np.float64(spacing / 2), batch.out.areas,
-        ))
-
-    def _cast_tools(self, batch: _Batch, scene: Scene, plane_of_tool: list[int], records: np.ndarray) -> None:
-        tool_cpu.refuse_sources_inside(scene.tools, batch.views.sources)
-        pieces, sources = piece_records(scene.tools, plane_of_tool, batch.views.sources)
+    def cast_tools(self) -> None:
+        batch = self._batch
+        refuse_sources_inside(batch.scene.tools, self._views.sources)
+        pieces, sources = piece_records(batch.scene.tools, batch.plane_of_tool, self._views.sources)
         boxes = tool_boxes(batch.views, pieces["centre"], pieces["radius"])
         if not boxes.any():
             return
-        rows, columns = batch.views.shape
+        views, rows, columns = self._shape
         tiles, words = -(-columns // _TILE[0]) * -(-rows // _TILE[1]), -(-len(pieces) // 32)
-        near = self.device.xp.empty((len(boxes), tiles, words), np.uint32)
-        on_device, boxes = self.device.array(pieces), self.device.array(boxes)
-        self._kernels["find_pieces"]((-(-tiles // _FIND_THREADS), len(boxes)), (_FIND_THREADS,), (
-            on_device, _I(len(pieces)), batch.worlds, boxes, *batch.size(), near,
+        near = self._device.xp.empty((views, tiles, words), np.uint32)
+        on_device, boxes = self._device.array(pieces), self._device.array(boxes)
+        self._kernels["find_pieces"]((-(-tiles // _FIND_THREADS), views), (_FIND_THREADS,), (
+            on_device, _I(len(pieces)), self._worlds, boxes, *self._size, near,
         ))
-        bits = (batch.of_tissue - 1).bit_length()
-        volumes = self.device.array(records if len(records) else np.zeros(1, VOLUME))
-        self._kernels["cast_tools"](batch.grid(_TOOL_BLOCK), _TOOL_BLOCK, (
-            on_device, _I(len(pieces)), self.device.array(sources), near, boxes, volumes, _I(len(records)), _I(bits),
-            np.float64(tool_cpu.DISPLACED_STEP_MM), batch.worlds, *batch.size(), *batch.planes(), batch.out.areas,
-            batch.out.tool_coverage,
+        records = self._records if len(self._records) else np.zeros(1, VOLUME)
+        bits = batch.volumes[0].material_bits if batch.volumes else 0
+        self._kernels["cast_tools"](blocks_over(self._shape, _TOOL_BLOCK), _TOOL_BLOCK, (
+            on_device, _I(len(pieces)), self._device.array(sources), near, boxes, self._device.array(records),
+            _I(len(batch.volumes)), _I(bits), np.float64(DISPLACED_STEP_MM), self._worlds, *self._size, *self._planes,
+            batch.out.areas, batch.out.tool_coverage,
         ))
-
-
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """One call's views and what it fills.
-
-    Attributes:
-        views: the table.
-        worlds: its ``WorldView`` structures on the device.
-        of_tissue: how many of the materials are the tissue's.
-        out: zeros to begin with.
-    """
-
-    views: ViewTable
-    worlds: Any
-    of_tissue: int
-    out: Projection
-
-    def grid(self, block: tuple[int, int]) -> tuple[int, int, int]:
-        rows, columns = self.views.shape
-        return -(-columns // block[0]), -(-rows // block[1]), len(self.views.sources)
-
-    def size(self) -> tuple[np.int32, np.int32]:
-        return _I(self.views.shape[0]), _I(self.views.shape[1])
-
-    def planes(self) -> tuple[np.int32, np.int32]:
-        return _I(len(self.out.materials)), _I(self.of_tissue)
-
-
-def _outside(volume: DeviceVolume, indexed: np.ndarray) -> np.ndarray:
-    """Passes the views of a volume on.
-
-    Raises:
-        ValueError: a source lies inside the volume.
-    """
-    sources = indexed[:, :3]
-    if ((sources > 0) & (sources < np.array(volume.shape) - 1)).all(axis=1).any():
-        raise ValueError("the X-ray source lies inside the patient's volume; move the C-arm away from the patient")
-    return indexed

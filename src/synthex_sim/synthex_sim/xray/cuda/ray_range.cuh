@@ -1,25 +1,40 @@
 // Where a ray crosses the voxel planes of a grid, in double precision: the formulas of xray/ray_range.py.
 
+struct Vector {
+    double x, y, z;
+};
+
 // A view in the world, mm: the source, homogeneous pixel -> direction of camera z component 1, the detector's camera z.
 struct WorldView {
-    double source[3];
+    Vector source;
     double direction[9];
     double reach_mm;
 };
 
 // The same view in voxel indices of one volume.
 struct IndexView {
-    double origin[3];
+    Vector origin;
     double direction[9];
 };
 
-__device__ __forceinline__ double along(const double* direction, int axis, double column, double row) {
-    return direction[3 * axis] * column + direction[3 * axis + 1] * row + direction[3 * axis + 2];
+// The direction through a pixel position: `direction` (3 x 3) times (column, row, 1).
+__device__ __forceinline__ Vector direction_through(const double* direction, double column, double row) {
+    Vector d = {direction[0] * column + direction[1] * row + direction[2],
+                direction[3] * column + direction[4] * row + direction[5],
+                direction[6] * column + direction[7] * row + direction[8]};
+    return d;
 }
 
+__device__ __forceinline__ Vector point_at(const Vector& source, double t, const Vector& d) {
+    Vector point = {source.x + t * d.x, source.y + t * d.y, source.z + t * d.z};
+    return point;
+}
+
+__device__ __forceinline__ double length_of(const Vector& d) { return sqrt(d.x * d.x + d.y * d.y + d.z * d.z); }
+
 // By comparison, not by index: an array that is indexed at run time does not stay in registers.
-__device__ __forceinline__ double pick(int axis, double x, double y, double z) {
-    return axis == 0 ? x : axis == 1 ? y : z;
+__device__ __forceinline__ double pick(int axis, const Vector& of) {
+    return axis == 0 ? of.x : axis == 1 ? of.y : of.z;
 }
 
 // Narrows [low, high] of the ray parameter t to where lowest <= origin + t direction <= highest. Becomes [1, 0], empty,
@@ -40,14 +55,14 @@ __device__ __forceinline__ void clip_to_slab(double origin, double direction, do
 }
 
 // The axis along which a direction is longest; the first of equals.
-__device__ __forceinline__ int dominant_axis(double x, double y, double z) {
-    double largest = fabs(x);
+__device__ __forceinline__ int dominant_axis(const Vector& d) {
+    double largest = fabs(d.x);
     int axis = 0;
-    if (fabs(y) > largest) {
+    if (fabs(d.y) > largest) {
         axis = 1;
-        largest = fabs(y);
+        largest = fabs(d.y);
     }
-    return fabs(z) > largest ? 2 : axis;
+    return fabs(d.z) > largest ? 2 : axis;
 }
 
 // First and last voxel plane that a ray crosses at t in [low, high].

@@ -1,5 +1,7 @@
 // Tissue at a point of a scene whose volumes lie over one another: the formula of xray/tissue_cpu.py.
 
+#include "ray_range.cuh"
+
 // A posed volume; all volumes of a scene have the same material bits.
 struct Volume {
     double index_from_world[12];  // the upper three rows, row by row
@@ -13,25 +15,29 @@ struct Tissue {
     float seen[4], alone[4];
 };
 
-__device__ __forceinline__ double index_along(const Volume& volume, int axis, double x, double y, double z) {
+__device__ __forceinline__ double index_along(const Volume& volume, int axis, const Vector& point) {
     const double* row = volume.index_from_world + 4 * axis;
-    return row[0] * x + row[1] * y + row[2] * z + row[3];
+    return row[0] * point.x + row[1] * point.y + row[2] * point.z + row[3];
 }
 
-__device__ __forceinline__ Tissue tissue_at(const Volume* volumes, int count, int bits, double x, double y, double z) {
+// The (i, j, k) of a world point.
+__device__ __forceinline__ Vector to_index(const Volume& volume, const Vector& point) {
+    Vector at = {index_along(volume, 0, point), index_along(volume, 1, point), index_along(volume, 2, point)};
+    return at;
+}
+
+__device__ __forceinline__ Tissue tissue_at(const Volume* volumes, int count, int bits, const Vector& point) {
     Tissue tissue = {{0.0f, 0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f, 0.0f}};
     float uncovered = 1.0f;
     const unsigned int materials = (1u << bits) - 1u;
     for (int k = count - 1; k >= 0; --k) {
         const Volume& volume = volumes[k];
-        double at_i = index_along(volume, 0, x, y, z);
-        double at_j = index_along(volume, 1, x, y, z);
-        double at_k = index_along(volume, 2, x, y, z);
-        if (!(at_i >= 0.0 && at_i < volume.size[0] - 1 && at_j >= 0.0 && at_j < volume.size[1] - 1 && at_k >= 0.0
-              && at_k < volume.size[2] - 1))
+        Vector at = to_index(volume, point);
+        if (!(at.x >= 0.0 && at.x < volume.size[0] - 1 && at.y >= 0.0 && at.y < volume.size[1] - 1 && at.z >= 0.0
+              && at.z < volume.size[2] - 1))
             continue;
-        double floor_i = floor(at_i), floor_j = floor(at_j), floor_k = floor(at_k);
-        float wi = (float)(at_i - floor_i), wj = (float)(at_j - floor_j), wk = (float)(at_k - floor_k);
+        double floor_i = floor(at.x), floor_j = floor(at.y), floor_k = floor(at.z);
+        float wi = (float)(at.x - floor_i), wj = (float)(at.y - floor_j), wk = (float)(at.z - floor_k);
         float occupied = 0.0f;
 #pragma unroll
         for (int corner = 0; corner < 4; ++corner) {

@@ -4,7 +4,6 @@
 // meet none. In the second a warp is a tile, a thread a pixel, which goes through its sub-rays and through the pieces
 // that its tile was given, one bit each.
 
-#include "ray_range.cuh"
 #include "tissue.cuh"
 #include "tube_intervals.cuh"
 
@@ -19,14 +18,12 @@ struct ToolBox {
 };
 
 // Sets d to the unit direction of the ray through a pixel position; returns mm of ray for one mm of camera z.
-__device__ __forceinline__ double unit_ray(const WorldView& world, double column, double row, double* d) {
-    d[0] = along(world.direction, 0, column, row);
-    d[1] = along(world.direction, 1, column, row);
-    d[2] = along(world.direction, 2, column, row);
-    double norm = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
-    d[0] /= norm;
-    d[1] /= norm;
-    d[2] /= norm;
+__device__ __forceinline__ double unit_ray(const WorldView& world, double column, double row, Vector& d) {
+    d = direction_through(world.direction, column, row);
+    double norm = length_of(d);
+    d.x /= norm;
+    d.y /= norm;
+    d.z /= norm;
     return norm;
 }
 
@@ -50,20 +47,20 @@ extern "C" __global__ void __launch_bounds__(64) find_pieces(
     // how far apart the rays of neighbouring pixels are at unit distance, at most
     const double* q = world.direction;
     double pitch2 = fmax(q[0] * q[0] + q[3] * q[3] + q[6] * q[6], q[1] * q[1] + q[4] * q[4] + q[7] * q[7]);
-    double d[3];
+    Vector d;
     unit_ray(world, column + 0.5 * (TILE_WIDTH - 1), row + 0.5 * (TILE_HEIGHT - 1), d);
     for (int word = 0; word < words; ++word) {
         unsigned int bits = 0u;
         for (int p = 32 * word; !outside && p < min(32 * word + 32, count); ++p)
-            if (may_meet(pieces[p], world.source, d[0], d[1], d[2], TILE_REACH * sqrt(pitch2))) bits |= 1u << (p & 31);
+            if (may_meet(pieces[p], world.source, d, TILE_REACH * sqrt(pitch2))) bits |= 1u << (p & 31);
         found[word] = bits;
     }
 }
 
 // What one sub-ray meets: the union of all intervals, and whether a notched piece is among them. Adds the length inside
 // each tool that no later tool takes to the tool's plane of a pixel.
-__device__ __forceinline__ bool cast_subray(const Piece* pieces, int count, const double* sources,
-                                            const unsigned int* near, const double* d, double limit, float weight,
+__device__ __forceinline__ bool cast_subray(const Piece* pieces, int count, const Vector* sources,
+                                            const unsigned int* near, const Vector& d, double limit, float weight,
                                             size_t plane, float* pixel, Intervals& list) {
     bool notched = false;
     int held = -1;
@@ -81,7 +78,7 @@ __device__ __forceinline__ bool cast_subray(const Piece* pieces, int count, cons
                 before = length;
             }
             held = p;
-            bool met = add_piece(pieces[p], sources + 3 * p, d[0], d[1], d[2], limit, list);
+            bool met = add_piece(pieces[p], sources[p], d, limit, list);
             notched = notched || (met && pieces[p].notched);
         }
     }
@@ -99,7 +96,7 @@ __device__ __forceinline__ bool cast_subray(const Piece* pieces, int count, cons
 // float32 g/cm^2, of which the first `materials` are the tissue's; coverage: (V, rows, columns) float32 share of a
 // pixel that notched pieces cover. Launch with blocks of 8 x 8 and a grid of (columns / 8, rows / 8, V), rounded up.
 extern "C" __global__ void __launch_bounds__(64) cast_tools(
-    const Piece* pieces, int count, const double* sources, const unsigned int* near, const ToolBox* boxes,
+    const Piece* pieces, int count, const Vector* sources, const unsigned int* near, const ToolBox* boxes,
     const Volume* volumes, int below, int bits, double step_mm, const WorldView* worlds, int rows, int columns,
     int planes, int materials, float* areas, float* coverage) {
     int column = blockIdx.x * blockDim.x + threadIdx.x;
@@ -121,11 +118,11 @@ extern "C" __global__ void __launch_bounds__(64) cast_tools(
     int covered = 0;
     Intervals list;
     for (int sub = 0; sub < box.subrays * box.subrays; ++sub) {
-        double d[3];
+        Vector d;
         double v = row - 0.5 + (sub / box.subrays + 0.5) / box.subrays;
         double u = column - 0.5 + (sub % box.subrays + 0.5) / box.subrays;
         double limit = world.reach_mm * unit_ray(world, u, v, d);
-        covered += cast_subray(pieces, count, sources + (size_t)view * count * 3, near, d, limit, 0.1f * share, plane,
+        covered += cast_subray(pieces, count, sources + (size_t)view * count, near, d, limit, 0.1f * share, plane,
                                pixel, list);
         for (int i = 0; i < list.count && below > 0; ++i) {
             double span = list.stop[i] - list.start[i];
@@ -133,8 +130,7 @@ extern "C" __global__ void __launch_bounds__(64) cast_tools(
             float weight = (float)(0.1 * span / samples) * share;
             for (int s = 0; s < samples; ++s) {
                 double t = list.start[i] + (s + 0.5) * span / samples;
-                Tissue tissue = tissue_at(volumes, below, bits, world.source[0] + t * d[0], world.source[1] + t * d[1],
-                                          world.source[2] + t * d[2]);
+                Tissue tissue = tissue_at(volumes, below, bits, point_at(world.source, t, d));
 #pragma unroll
                 for (int m = 0; m < 4; ++m) displaced[m] += weight * tissue.seen[m];
             }

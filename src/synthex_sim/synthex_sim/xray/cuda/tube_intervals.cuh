@@ -6,8 +6,8 @@
 // A (half) annulus between two planes of constant y in its own frame, mm.
 struct Piece {
     double rotation[9];  // world -> piece frame
-    double centre[3];    // of the bounding sphere, world
-    double axis[3];      // the piece's y axis in the world
+    Vector centre;       // of the bounding sphere, world
+    Vector axis;         // the piece's y axis in the world
     double radius;       // of the bounding sphere
     double side, y_start, y_end, outer, inner;
     int tool;            // pieces come tool after tool
@@ -25,18 +25,17 @@ struct Intervals {
 
 // Whether some ray that is at most `spread` times its length off the one along the unit direction d may meet a piece:
 // within its bounding sphere and within the outer radius of its axis; the sphere alone says nothing of a long shaft.
-__device__ __forceinline__ bool may_meet(const Piece& piece, const double* source, double dx, double dy, double dz,
-                                         double spread) {
-    double ox = piece.centre[0] - source[0], oy = piece.centre[1] - source[1], oz = piece.centre[2] - source[2];
-    double near = ox * dx + oy * dy + oz * dz;
+__device__ __forceinline__ bool may_meet(const Piece& piece, const Vector& source, const Vector& d, double spread) {
+    double ox = piece.centre.x - source.x, oy = piece.centre.y - source.y, oz = piece.centre.z - source.z;
+    double near = ox * d.x + oy * d.y + oz * d.z;
     double distance2 = ox * ox + oy * oy + oz * oz;
     double margin = spread * (sqrt(distance2) + piece.radius);
     double reach = piece.radius + margin;
     if (distance2 - near * near > reach * reach) return false;
     // distance of two lines: the triple product of the offset with the normal to both, over that normal's length
-    double nx = dy * piece.axis[2] - dz * piece.axis[1];
-    double ny = dz * piece.axis[0] - dx * piece.axis[2];
-    double nz = dx * piece.axis[1] - dy * piece.axis[0];
+    double nx = d.y * piece.axis.z - d.z * piece.axis.y;
+    double ny = d.z * piece.axis.x - d.x * piece.axis.z;
+    double nz = d.x * piece.axis.y - d.y * piece.axis.x;
     double across = sqrt(nx * nx + ny * ny + nz * nz);
     return !(fabs(ox * nx + oy * ny + oz * nz) > (piece.outer + margin) * across && across > 1e-3);
 }
@@ -83,22 +82,22 @@ __device__ __forceinline__ double length_of(const Intervals& list) {
     return total;
 }
 
-// Adds where the ray along the unit direction (dx, dy, dz) of the world, 0..limit mm, lies inside a piece; `source` is
-// in the piece's frame. Returns whether there was anything to add.
-__device__ __forceinline__ bool add_piece(const Piece& piece, const double* source, double dx, double dy, double dz,
-                                          double limit, Intervals& list) {
+// Adds where the ray along the unit direction d of the world, 0..limit mm, lies inside a piece; `source` is in the
+// piece's frame. Returns whether there was anything to add.
+__device__ __forceinline__ bool add_piece(const Piece& piece, const Vector& source, const Vector& d, double limit,
+                                          Intervals& list) {
     const double* r = piece.rotation;
-    double x = r[0] * dx + r[1] * dy + r[2] * dz;
-    double y = r[3] * dx + r[4] * dy + r[5] * dz;
-    double z = r[6] * dx + r[7] * dy + r[8] * dz;
+    double x = r[0] * d.x + r[1] * d.y + r[2] * d.z;
+    double y = r[3] * d.x + r[4] * d.y + r[5] * d.z;
+    double z = r[6] * d.x + r[7] * d.y + r[8] * d.z;
     double low = 0.0, high = limit;
-    clip_to_slab(source[1], y, piece.y_start, piece.y_end, low, high);
-    if (piece.side != 0.0) clip_to_slab(piece.side * source[0], piece.side * x, 0.0, 1e30, low, high);
+    clip_to_slab(source.y, y, piece.y_start, piece.y_end, low, high);
+    if (piece.side != 0.0) clip_to_slab(piece.side * source.x, piece.side * x, 0.0, 1e30, low, high);
     if (low >= high) return false;
     double outer2 = piece.outer * piece.outer, inner2 = piece.inner * piece.inner;
     double a = x * x + z * z;
-    double b = source[0] * x + source[2] * z;
-    double c = source[0] * source[0] + source[2] * source[2];
+    double b = source.x * x + source.z * z;
+    double c = source.x * source.x + source.z * source.z;
     if (a < 1e-12) {
         if (c >= outer2 || c < inner2) return false;
         add_interval(list, low, high);

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from synthex_sim.carm.view import View, rigid_inverse
+from synthex_sim.carm.view import View
 
 
 class ViewTable(NamedTuple):
@@ -52,13 +52,3 @@ def view_table(views: Sequence[View]) -> ViewTable:
         world_to_camera=world_to_camera,
         shape=views[0].shape,
     )
-
-
-def index_from_world(affine: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """(4, 4) world mm -> voxel index of a volume.
-
-    Args:
-        affine: (4, 4) voxel index -> the volume's own mm.
-        pose: (4, 4) its mm -> world mm, rigid.
-    """
-    return np.linalg.inv(affine) @ rigid_inverse(pose)

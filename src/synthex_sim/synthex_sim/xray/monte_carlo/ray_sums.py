@@ -7,6 +7,7 @@ from numba import njit, prange
 
 from synthex_sim.carm.view import View
 from synthex_sim.xray.monte_carlo.material_grid import MaterialGrid
+from synthex_sim.xray.pixel_ray import direction_through, squared_length
 
 
 def ray_sums(grid: MaterialGrid, view: View) -> np.ndarray:
@@ -29,18 +30,16 @@ def _ray_sums(material, density, spacing, source, pixel_to_direction, sums):
         direction, position = np.empty(3), np.empty(3)
         index, crossing = np.empty(3, np.int64), np.empty(3)
         for col in range(sums.shape[2]):
-            near, far, length2 = 0.0, 1e30, 0.0
+            near, far = 0.0, 1e30
+            direction[0], direction[1], direction[2] = direction_through(pixel_to_direction, col, row)
             for a in range(3):
-                p = pixel_to_direction[a]
-                direction[a] = p[0] * col + p[1] * row + p[2]
                 if direction[a] == 0.0:  # a ray along a face has a number instead of a division by zero
                     direction[a] = 1e-12
-                length2 += direction[a] ** 2
                 one, other = -source[a] / direction[a], (material.shape[a] * spacing[a] - source[a]) / direction[a]
                 near, far = max(near, min(one, other)), min(far, max(one, other))
             if near >= far:
                 continue
-            centimetres = 0.1 * np.sqrt(length2)
+            centimetres = 0.1 * np.sqrt(squared_length(direction))
             for a in range(3):
                 position[a] = (source[a] + near * direction[a]) / spacing[a]
                 index[a] = min(max(int(position[a]), 0), material.shape[a] - 1)

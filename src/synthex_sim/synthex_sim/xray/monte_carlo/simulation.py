@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +16,7 @@ from numpy.typing import ArrayLike
 from synthex_sim.carm.view import View
 from synthex_sim.xray.monte_carlo.beam_field import BeamField
 from synthex_sim.xray.monte_carlo.interactions import (
+    CUTOFF_KEV,
     ENERGY_MAX_KEV,
     InteractionTables,
     energy_grid,
@@ -99,6 +102,12 @@ class Problem:
         t = self.tables
         return t.attenuation, t.incoherent, t.incoherent_norm, t.coherent_cumulative
 
+    def empty_tallies(self, xp: ModuleType, parts: int, dtype: Any) -> tuple[Any, Any]:
+        """Images (parts, CHANNELS, r, c) and scalars (parts, 3 + M) of zeros to count into, numpy's or cupy's."""
+        columns, rows = int(self.extent[0]), int(self.extent[1])
+        scalars = DEPOSITED + self.tables.attenuation.shape[0]
+        return xp.zeros((parts, CHANNELS, rows, columns), dtype), xp.zeros((parts, scalars), dtype)
+
 
 def make_problem(
     grid: MaterialGrid,
@@ -136,9 +145,10 @@ def make_problem(
     shares = np.asarray(weights, dtype=np.float64).reshape(-1)
     if energies.shape != shares.shape or not np.isfinite(shares).all() or (shares < 0).any() or shares.sum() <= 0:
         raise ValueError("a spectrum needs as many weights as energies, none of them negative and not all zero")
-    if energies.min() < 5.0 or energies.max() > ENERGY_MAX_KEV - 1.0:
+    if energies.min() < CUTOFF_KEV or energies.max() > ENERGY_MAX_KEV - 1.0:
         raise ValueError(
-            f"photon energies must lie in 5..{ENERGY_MAX_KEV - 1:g} keV, got {energies.min():g}..{energies.max():g}"
+            f"photon energies must lie in {CUTOFF_KEV:g}..{ENERGY_MAX_KEV - 1:g} keV, got "
+            f"{energies.min():g}..{energies.max():g}"
         )
     box_from_world = np.linalg.inv(grid.world_from_box)
     source = box_from_world[:3, :3] @ view.source + box_from_world[:3, 3]
@@ -190,13 +200,8 @@ def photon_transport(problem: Problem, photons: int, key: int, *, first: int = 0
     Raises:
         ValueError: no photons, or a key out of range.
     """
-    if photons < 1:
-        raise ValueError(f"at least one photon is needed, got {photons}")
-    if not (0 <= int(key) < 2**64 and 0 <= int(first) < 2**63):
-        raise ValueError(f"key and first history must be whole numbers from 0, got {key} and {first}")
-    cols, rows = int(problem.extent[0]), int(problem.extent[1])
-    images = np.zeros((CHUNKS, CHANNELS, rows, cols))
-    scalars = np.zeros((CHUNKS, DEPOSITED + problem.tables.attenuation.shape[0]))
+    refuse_bad_run(photons, key, first)
+    images, scalars = problem.empty_tallies(np, CHUNKS, np.float64)
     ends = np.zeros((photons if endings else 0, 9), dtype=np.float32)
     transport(
         images, scalars, problem.table_arrays, problem.majorant, problem.volume, problem.spectrum, problem.source,
@@ -204,16 +209,27 @@ def photon_transport(problem: Problem, photons: int, key: int, *, first: int = 0
         problem.extent, problem.pixels, problem.absorbed, problem.plane_mm2, problem.isotropic, problem.forced,
         np.uint64(key), np.uint64(first), np.int64(photons), ends,
     )
+    return make_tally(images, scalars.sum(axis=0), photons, ends if endings else None)
+
+
+def refuse_bad_run(photons: int, key: int, first: int) -> None:
+    """Raises ValueError where there are no photons, or a key or first history is out of range."""
+    if photons < 1:
+        raise ValueError(f"at least one photon is needed, got {photons}")
+    if not (0 <= int(key) < 2**64 and 0 <= int(first) < 2**63):
+        raise ValueError(f"key and first history must be whole numbers from 0, got {key} and {first}")
+
+
+def make_tally(images: np.ndarray, scalars: np.ndarray, photons: int, endings: np.ndarray | None = None) -> Tally:
+    """A Tally of a run in N parts.
+
+    Args:
+        images: (N, CHANNELS, r, c) float64, the parts' images.
+        scalars: (3 + M,) float64, summed over all parts.
+    """
     scatter = images[:, COMPTON] + images[:, RAYLEIGH] + images[:, MULTIPLE]
-    deviation = scatter.std(axis=0, ddof=1) * np.sqrt(CHUNKS)
-    return make_tally(images.sum(axis=0), scalars.sum(axis=0), deviation, photons, ends if endings else None)
-
-
-def make_tally(
-    image: np.ndarray, scalars: np.ndarray, deviation: np.ndarray, photons: int, endings: np.ndarray | None = None
-) -> Tally:
-    """A Tally from the sums of a run."""
-    image, scalars = image / photons, scalars / photons
+    deviation = scatter.std(axis=0, ddof=1) * np.sqrt(len(images))
+    image, scalars = images.sum(axis=0) / photons, scalars / photons
     return Tally(
         image[PRIMARY], image[COMPTON], image[RAYLEIGH], image[MULTIPLE], image[SCATTER_SQUARED], deviation / photons,
         float(scalars[EMITTED]), float(scalars[DETECTED]), float(scalars[ESCAPED]), scalars[DEPOSITED:], photons,

@@ -1,8 +1,9 @@
 // Photon transport on the GPU: transport_cpu.py, number for number. That file's comments hold here too.
 //
-// REAL is float on the GPU. With REAL=double and a few definitions in front of it this text is C++ for the host, where
-// tests compare it with the numba code history by history. Tallies are whole numbers (2^-24 keV): sums do not depend
-// on the order of the threads.
+// REAL is float on the GPU; with REAL double tests on the host compare it with the numba code history by history.
+// Tallies are whole numbers (2^-24 keV): sums do not depend on the order of the threads.
+
+#include "philox.cuh"
 
 #ifndef REAL
 #define REAL float
@@ -26,32 +27,20 @@ enum { PRIMARY, COMPTON, RAYLEIGH, MULTIPLE, SCATTER_SQUARED };
 enum { EMITTED, DETECTED, ESCAPED, DEPOSITED };
 
 struct Random {
-    word block, history[2], key[2], drawn[4];
+    word block, history[2], key[2];
+    Words drawn;
     int next;
 };
 
 __device__ inline void refill(Random& r) {
-    word c0 = r.block, c1 = 0, c2 = r.history[0], c3 = r.history[1], k0 = r.key[0], k1 = r.key[1];
-    for (int round = 0; round < 10; ++round) {
-        word64 p0 = word64(0xD2511F53u) * c0, p1 = word64(0xCD9E8D57u) * c2;
-        c0 = word(p1 >> 32) ^ c1 ^ k0;
-        c1 = word(p1);
-        c2 = word(p0 >> 32) ^ c3 ^ k1;
-        c3 = word(p0);
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    r.drawn[0] = c0;
-    r.drawn[1] = c1;
-    r.drawn[2] = c2;
-    r.drawn[3] = c3;
+    r.drawn = philox(r.block, 0, r.history[0], r.history[1], r.key[0], r.key[1]);
     r.block += 1;
     r.next = 0;
 }
 
 __device__ inline real uniform(Random& r) {
     if (r.next == 4) refill(r);
-    word drawn = r.drawn[r.next++];
+    word drawn = r.drawn.word[r.next++];
     // 24 bits where a float holds no more: it must not round up to 1
     if (sizeof(real) == 4) return (real(drawn >> 8) + real(0.5)) * real(1.0 / 16777216.0);
     return (real(drawn) + real(0.5)) * real(1.0 / 4294967296.0);
@@ -79,26 +68,37 @@ __device__ inline void add(word64* place, real value) {
     atomicAdd(place, word64(double(value) * QUANTA + 0.5));
 }
 
-__device__ inline real at_energy(const real* table, real energy) {
-    real place = (energy - ENERGY_MIN) * ENERGY_PER_STEP;
+// Linear interpolation: the entry below a place in a table, and how far the place is beyond it.
+__device__ inline int entry_below(real place, real& part) {
     int low = int(place);
-    return table[low] + (place - low) * (table[low + 1] - table[low]);
+    part = place - low;
+    return low;
+}
+
+__device__ inline int energy_below(real energy, real& part) {
+    return entry_below((energy - ENERGY_MIN) * ENERGY_PER_STEP, part);
+}
+
+__device__ inline real between(real below, real above, real part) { return below + part * (above - below); }
+
+__device__ inline real at_energy(const real* table, real energy) {
+    real part;
+    int low = energy_below(energy, part);
+    return between(table[low], table[low + 1], part);
 }
 
 __device__ inline real at_transfer(const real* table, real transfer) {
-    real place = transfer * STEPS_PER_X;
-    int low = int(place);
-    return table[low] + (place - low) * (table[low + 1] - table[low]);
+    real part;
+    int low = entry_below(transfer * STEPS_PER_X, part);
+    return between(table[low], table[low + 1], part);
 }
 
 __device__ void set_energy(const World& w, real energy, real* total) {
-    real place = (energy - ENERGY_MIN) * ENERGY_PER_STEP;
-    int low = int(place);
-    real part = place - low;
+    real part;
+    int low = energy_below(energy, part);
     for (int m = 0; m < w.sizes->materials; ++m) {
         const real* t = w.attenuation + (m * w.sizes->energies + low) * 3;
-        real a = t[0] + t[1] + t[2], b = t[3] + t[4] + t[5];
-        total[m] = a + part * (b - a);
+        total[m] = between(t[0] + t[1] + t[2], t[3] + t[4] + t[5], part);
     }
 }
 
@@ -349,11 +349,9 @@ __device__ void history(Random& r, const World& w) {
         int m = w.material[voxel];
         real chosen = uniform(r) * largest, rho = w.density[voxel];
         if (chosen >= rho * total[m]) continue;
-        real place = (energy - ENERGY_MIN) * ENERGY_PER_STEP;
-        int step = int(place);
-        real part = place - step;
-        const real* t = w.attenuation + (m * s.energies + step) * 3;
-        real photo = rho * (t[0] + part * (t[3] - t[0])), compton = rho * (t[1] + part * (t[4] - t[1]));
+        real part;
+        const real* t = w.attenuation + (m * s.energies + energy_below(energy, part)) * 3;
+        real photo = rho * between(t[0], t[3], part), compton = rho * between(t[1], t[4], part);
         if (chosen < photo) {
             add(w.scalars + DEPOSITED + m, energy * weight);
             return;

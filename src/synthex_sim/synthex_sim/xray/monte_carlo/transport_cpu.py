@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from synthex_sim.xray.monte_carlo.history_random import STATE_WORDS, start, uniform
 from synthex_sim.xray.monte_carlo.interactions import (
     CUTOFF_KEV,
     ELECTRON_KEV,
@@ -20,7 +21,8 @@ from synthex_sim.xray.monte_carlo.interactions import (
     INVERSE_ANGSTROM_PER_KEV,
     X_STEP,
 )
-from synthex_sim.xray.monte_carlo.history_random import STATE_WORDS, start, uniform
+from synthex_sim.xray.pixel_ray import direction_through, squared_length
+from synthex_sim.xray.ray_range import clip_to_slab
 
 #: Images of a tally: energy absorbed from primary photons, from photons scattered once by Compton or by Rayleigh, from
 #: those scattered more often, and the sum of the squared energies of all scattered ones.
@@ -33,33 +35,45 @@ _OPAQUE = 25.0
 
 
 @njit(nogil=True, cache=True, inline="always")
+def _entry_below(place):
+    """The entry below a place in a table, and how far the place is beyond it."""
+    low = int(place)
+    return low, place - low
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _energy_below(energy):
+    """The same for an energy in a table over the energy grid."""
+    return _entry_below((energy - ENERGY_MIN_KEV) * (1.0 / ENERGY_STEP_KEV))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _between(below, above, part):
+    return below + part * (above - below)
+
+
+@njit(nogil=True, cache=True, inline="always")
 def _at_energy(table, energy):
     """Linear interpolation in a table over the energy grid."""
-    place = (energy - ENERGY_MIN_KEV) * (1.0 / ENERGY_STEP_KEV)
-    low = int(place)
-    part = place - low
-    return table[low] + part * (table[low + 1] - table[low])
+    low, part = _energy_below(energy)
+    return _between(table[low], table[low + 1], part)
 
 
 @njit(nogil=True, cache=True, inline="always")
 def _at_transfer(table, transfer):
     """Linear interpolation in a table over the momentum grid."""
-    place = transfer * (1.0 / X_STEP)
-    low = int(place)
-    part = place - low
-    return table[low] + part * (table[low + 1] - table[low])
+    low, part = _entry_below(transfer * (1.0 / X_STEP))
+    return _between(table[low], table[low + 1], part)
 
 
 @njit(nogil=True, cache=True)
 def _set_energy(energy, attenuation, total):
     """Fills (M,) ``total`` with every material's attenuation at this energy, 1/mm at 1 g/cm^3."""
-    place = (energy - ENERGY_MIN_KEV) * (1.0 / ENERGY_STEP_KEV)
-    low = int(place)
-    part = place - low
+    low, part = _energy_below(energy)
     for m in range(total.shape[0]):
         a = attenuation[m, low, 0] + attenuation[m, low, 1] + attenuation[m, low, 2]
         b = attenuation[m, low + 1, 0] + attenuation[m, low + 1, 1] + attenuation[m, low + 1, 2]
-        total[m] = a + part * (b - a)
+        total[m] = _between(a, b, part)
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -125,14 +139,7 @@ def _enter(position, direction, box):
     """Distance to and out of the box 0..box along a ray; the first is past the second where it misses."""
     near, far = 0.0, 1e30
     for axis in range(3):
-        if abs(direction[axis]) < 1e-12:
-            if position[axis] < 0.0 or position[axis] > box[axis]:
-                return 1.0, 0.0
-        else:
-            a = -position[axis] / direction[axis]
-            b = (box[axis] - position[axis]) / direction[axis]
-            near = max(near, min(a, b))
-            far = min(far, max(a, b))
+        near, far = clip_to_slab(position[axis], direction[axis], 0.0, box[axis], near, far)
     return near, far
 
 
@@ -303,15 +310,10 @@ def _history(
             high = middle
     energy = energies[low]
     u, v = _start_point(state, field, pixels)
-    length2 = 0.0
+    direction[0], direction[1], direction[2] = direction_through(pixel_to_direction, u, v)
+    norm = 1.0 / math.sqrt(squared_length(direction))
     for axis in range(3):
         position[axis] = source[axis]
-        direction[axis] = (
-            pixel_to_direction[axis, 0] * u + pixel_to_direction[axis, 1] * v + pixel_to_direction[axis, 2]
-        )
-        length2 += direction[axis] * direction[axis]
-    norm = 1.0 / math.sqrt(length2)
-    for axis in range(3):
         direction[axis] *= norm
     # photons are spread evenly over the detector; those of a point source thin out as cos^3
     weight = norm * norm * norm if isotropic else 1.0
@@ -343,11 +345,9 @@ def _history(
         rho = density[i, j, k]
         if chosen >= rho * total[m]:
             continue
-        place = (energy - ENERGY_MIN_KEV) * (1.0 / ENERGY_STEP_KEV)
-        step = int(place)
-        part = place - step
-        photo = rho * (attenuation[m, step, 0] + part * (attenuation[m, step + 1, 0] - attenuation[m, step, 0]))
-        compton = rho * (attenuation[m, step, 1] + part * (attenuation[m, step + 1, 1] - attenuation[m, step, 1]))
+        low, part = _energy_below(energy)
+        photo = rho * _between(attenuation[m, low, 0], attenuation[m, low + 1, 0], part)
+        compton = rho * _between(attenuation[m, low, 1], attenuation[m, low + 1, 1], part)
         if chosen < photo:
             scalars[DEPOSITED + m] += energy * weight
             alive = False
@@ -376,12 +376,9 @@ def _history(
             _force_rayleigh(
                 image, position, direction, energy, weight, order, volume, total, camera, pinhole, extent, absorbed
             )
-    ending[0] = 0.0
+    ending[0], ending[1], ending[2] = weight if alive else 0.0, energy, order
     if not alive:
         return
-    ending[0] = weight
-    ending[1] = energy
-    ending[2] = order
     row, col, met = _detect(position, direction, camera, pinhole, extent)
     if not met:
         scalars[ESCAPED] += energy * weight
