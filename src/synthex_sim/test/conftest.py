@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from cm_kinematics.geometry import load_geometry
 from sim_worlds import CONFIG
 
+from cm_kinematics.geometry import load_geometry
 from synthex_sim.carm.carm import CArm
 
 

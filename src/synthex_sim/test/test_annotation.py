@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cm_kinematics.solid import TubePieces
 from sim_worlds import paint_ball, water_box
 
+from cm_kinematics.solid import TubePieces
 from synthex_sim.annotation.annotation import annotate, landmark_points
 from synthex_sim.carm.view import View
 from synthex_sim.dataset.generate import _check_aim

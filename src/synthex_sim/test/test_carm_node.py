@@ -15,9 +15,6 @@ from sim_worlds import CONFIG
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("synthex_msgs", reason="needs the built workspace")
 
-from cm_kinematics.geometry import load_geometry  # noqa: E402
-from cm_kinematics.kinematics import segment_poses, tip_point  # noqa: E402
-from cm_kinematics.nodes.conversions import point_message, pose_messages, stamp_ns  # noqa: E402
 from geometry_msgs.msg import Point, PoseStamped  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
@@ -27,11 +24,14 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
+from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
+
+from cm_kinematics.geometry import load_geometry  # noqa: E402
+from cm_kinematics.kinematics import segment_poses, tip_point  # noqa: E402
+from cm_kinematics.nodes.conversions import point_message, pose_messages, stamp_ns  # noqa: E402
 from synthex_msgs.action import Sweep  # noqa: E402
 from synthex_msgs.msg import CmDetection, CmShape, Exposure, LabelInfo, Landmark2DArray  # noqa: E402
 from synthex_msgs.srv import Acquire, SetView  # noqa: E402
-from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
-
 from synthex_sim.nodes.carm_node import CArmNode  # noqa: E402
 from synthex_sim.nodes.carm_parameters import TABLE, answer_timeout_s  # noqa: E402
 from synthex_sim.nodes.image_messages import from_image_msg  # noqa: E402

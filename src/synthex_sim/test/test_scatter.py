@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
 from synthex_sim.xray.air_gap import BodyOutline

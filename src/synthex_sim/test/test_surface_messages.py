@@ -6,10 +6,10 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
 from builtin_interfaces.msg import Time  # noqa: E402
-from cm_kinematics.nodes import markers  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
 
+from cm_kinematics.nodes import markers  # noqa: E402
 from synthex_sim import anatomy  # noqa: E402
 from synthex_sim.display import LABEL_COLORS_RGB  # noqa: E402
 from synthex_sim.nodes.surface_messages import bones_message  # noqa: E402

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from cm_kinematics.joint_spline import joint_angles
 from scipy.spatial.transform import Rotation
 from sim_worlds import AIM, on_table, paint_ball, water_box
 
+from cm_kinematics.joint_spline import joint_angles
 from synthex_sim import anatomy
 from synthex_sim.carm.view import View
 from synthex_sim.xray.decomposition import TissueThresholds

@@ -1,6 +1,7 @@
 """A file is written whole, or the old one stays and nothing is left of the attempt."""
 
 import pytest
+
 from synthex_sim.whole_files import write_whole
 
 

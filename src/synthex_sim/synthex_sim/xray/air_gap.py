@@ -57,7 +57,7 @@ class BodyOutline:
 
 
 def air_gap_mm(points: np.ndarray, view: View) -> np.ndarray:
-    """The gap behind (n, 3) points in the world, mm, of the outlines of all that is in the beam; see ``BodyOutline``."""
+    """The gap behind (n, 3) points in the world, mm: outlines of all that is in the beam; see ``BodyOutline``."""
     pixels, depth = view.project(points)
     sdd = view.source_to_detector_mm
     seen = view.contains(pixels) & (depth < sdd)

@@ -36,7 +36,8 @@ def field_masks(collimator: Collimator, views: Sequence[View]) -> np.ndarray:
         rows_mm, columns_mm = (n * views[0].pixel_spacing_mm for n in views[0].shape)
         raise ValueError(
             f"the collimator leaves nothing of the detector open: {collimator}, and the detector measures "
-            f"{columns_mm:.0f} x {rows_mm:.0f} mm across and down; its positions are millimetres on the detector from the central ray"
+            f"{columns_mm:.0f} x {rows_mm:.0f} mm across and down; its positions are millimetres on the detector "
+            "from the central ray"
         )
     return masks
 

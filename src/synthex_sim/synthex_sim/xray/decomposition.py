@@ -48,18 +48,19 @@ class Decomposition(Protocol):
 class TissueThresholds:
     """Soft tissue and bone by thresholds on Hounsfield units, DeepDRR's.
 
-    A voxel is air up to ``air_up_to_hu``, soft tissue up to ``bone_above_hu``, else bone. Air counts as nothing: a metre
-    of it attenuates less than half a millimetre of water. Density is DeepDRR's line with a knee at water:
+    A voxel is air up to ``air_up_to_hu``, soft tissue up to ``bone_above_hu``, else bone. Air counts as nothing: a
+    metre of it attenuates less than half a millimetre of water. Density is DeepDRR's line with a knee at water:
     rho = max(min(0.001029 HU + 1.030, 0.0005886 HU + 1.03), 0) g/cm^3.
 
-    Where the label map says bone, DeepDRR's densities would make a jump of a third at the threshold, and trabecular bone,
-    whose values lie about it, fall apart into patches. There the density is the one with which the material has the
-    attenuation that defines its Hounsfield value, rho = (1 + HU / 1000) mu_water / (mu / rho) at 70 keV, near the mean
-    energy of a scanner at 120 kV; marrow and trabecular bone harden the beam like soft tissue, denser bone like bone.
+    Where the label map says bone, DeepDRR's densities would make a jump of a third at the threshold, and trabecular
+    bone, whose values lie about it, fall apart into patches. There the density is the one with which the material has
+    the attenuation that defines its Hounsfield value, rho = (1 + HU / 1000) mu_water / (mu / rho) at 70 keV, near the
+    mean energy of a scanner at 120 kV; marrow and trabecular bone harden the beam like soft tissue, denser bone like
+    bone.
 
     Attributes:
         air_up_to_hu, bone_above_hu: DeepDRR's thresholds (``load_dicom.py`` of version 1.2.2).
-        bone_above_in_bone_hu: half way between marrow and cortical bone: the material that is nearer in mineral content.
+        bone_above_in_bone_hu: half way between marrow and cortical bone: the nearer one in mineral content.
         metal_above_hu: voxels above are titanium of its own density, None: they are bone. Scanners clip metal at 3071.
     """
 

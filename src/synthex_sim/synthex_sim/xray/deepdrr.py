@@ -195,7 +195,7 @@ class DeepDrrRenderer:
     name = "deepdrr"
 
     def __init__(self, carm: CArm, processor: Processor) -> None:
-        """Raises RuntimeError where DeepDRR cannot run (``require_deepdrr``); its GPU is its own, not the processor's."""
+        """Raises RuntimeError where DeepDRR cannot run (``require_deepdrr``); its GPU is not the processor's."""
         require_deepdrr()
         self.decomposition = TissueThresholds()
         self._tube = carm.tube

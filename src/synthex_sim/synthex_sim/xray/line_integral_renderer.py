@@ -1,8 +1,8 @@
 """The two simple renderers of the paper: `naive` and `heuristic`, both exp(-mu L) of one material and one energy.
 
 Everything in the beam is water of the density that its Hounsfield value says, with xreg's attenuation of water. They
-differ in which Hounsfield value counts as nothing: air (naive), or everything up to fat and thin tissue (heuristic), which
-is xreg's linear threshold and gives bone more contrast. A tool is water of the tool's own density.
+differ in which Hounsfield value counts as nothing: air (naive), or everything up to fat and thin tissue (heuristic),
+which is xreg's linear threshold and gives bone more contrast. A tool is water of the tool's own density.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class LineIntegralRenderer:
         return cls("heuristic", HEURISTIC_ZERO_HU, HEURISTIC_QUANTA, processor)
 
     def expose(
-        self, projection: Projection, scene: Scene, views: Sequence[View], exposure: Exposure, physics: Physics, seed: int,
-        samples: Sequence[int], lag: Lag | None = None, interval_s: float = 1.0,
+        self, projection: Projection, scene: Scene, views: Sequence[View], exposure: Exposure, physics: Physics,
+        seed: int, samples: Sequence[int], lag: Lag | None = None, interval_s: float = 1.0,
     ) -> Radiographs:
         """The images of a projection; see ``Renderer``. Only noise and collimator are heeded.
 

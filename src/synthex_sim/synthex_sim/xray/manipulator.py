@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+
 from cm_kinematics.geometry import CmGeometry
 from cm_kinematics.kinematics import base_point, tip_point
 from cm_kinematics.solid import solid_pieces
-
 from synthex_sim.xray.materials import Material
 from synthex_sim.xray.scene import Tool
 

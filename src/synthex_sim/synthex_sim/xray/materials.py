@@ -99,7 +99,9 @@ TITANIUM = Material("titanium", {"Ti": 1.0}, 4.506)
 #: Super-elastic nickel-titanium, 55.8 % nickel by mass (ASTM F2063: 54.5 to 57.0).
 NITINOL = Material("nitinol", {"Ni": 0.558, "Ti": 0.442}, 6.45)
 #: AISI 316L, nominal (ASTM F138).
-STAINLESS_STEEL = Material("stainless_steel", {"Fe": 0.655, "Cr": 0.17, "Ni": 0.12, "Mo": 0.025, "Mn": 0.02, "Si": 0.01}, 7.99)
+STAINLESS_STEEL = Material(
+    "stainless_steel", {"Fe": 0.655, "Cr": 0.17, "Ni": 0.12, "Mo": 0.025, "Mn": 0.02, "Si": 0.01}, 7.99
+)
 TUNGSTEN = Material("tungsten", {"W": 1.0}, 19.3)
 #: Polyether ether ketone, C19 H12 O3.
 PEEK = Material("peek", {"C": 0.7916, "H": 0.0420, "O": 0.1664}, 1.30)

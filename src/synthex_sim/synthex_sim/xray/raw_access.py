@@ -14,10 +14,10 @@ from numba.extending import intrinsic
 
 @intrinsic
 def take_word(typingctx, array, offset):  # noqa: ANN001, ANN201 - numba's calling convention
-    """The 32 bits from element ``offset`` of a C-contiguous array on, as uint32: two neighbours of a uint16 array at once.
+    """The 32 bits from element ``offset`` of a C-contiguous array on, as uint32: two neighbours of a uint16 array.
 
-    ``offset`` is a 32-bit signed integer. Elements may be of one or two bytes; the word need not be aligned, and must lie
-    within the array to its end. There are vector gathers of words, none of anything shorter.
+    ``offset`` is a 32-bit signed integer. Elements may be of one or two bytes; the word need not be aligned, and must
+    lie within the array to its end. There are vector gathers of words, none of anything shorter.
     """
     itemsize = array.dtype.bitwidth // 8
 

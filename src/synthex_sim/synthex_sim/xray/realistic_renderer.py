@@ -36,7 +36,6 @@ from synthex_sim.xray.scatter import KernelScatter, ScatterImage, water_equivale
 from synthex_sim.xray.scene import Scene
 from synthex_sim.xray.spectrum import Spectrum, tube_spectrum
 
-
 #: Volumes whose outlines are kept.
 _OUTLINES = 8
 
@@ -71,8 +70,8 @@ class RealisticRenderer:
         self._outlines: OrderedDict[int, tuple[Patient, BodyOutline]] = OrderedDict()
 
     def expose(
-        self, projection: Projection, scene: Scene, views: Sequence[View], exposure: Exposure, physics: Physics, seed: int,
-        samples: Sequence[int], lag: Lag | None = None, interval_s: float = 1.0,
+        self, projection: Projection, scene: Scene, views: Sequence[View], exposure: Exposure, physics: Physics,
+        seed: int, samples: Sequence[int], lag: Lag | None = None, interval_s: float = 1.0,
     ) -> Radiographs:
         """The images of a projection; see ``Renderer``.
 
@@ -118,7 +117,8 @@ class RealisticRenderer:
     def _make_beam(self, kvp: float, distance_mm: float) -> _Beam:
         spectrum = tube_spectrum(replace(self._tube, kvp=float(kvp)), distance_mm)
         absorbed = self._detector.absorbed_fraction(spectrum.energies_kev)
-        return _Beam(spectrum, absorbed, KernelScatter(spectrum.energies_kev, spectrum.weights, absorbed, xp=self._processor.xp))
+        kernels = KernelScatter(spectrum.energies_kev, spectrum.weights, absorbed, xp=self._processor.xp)
+        return _Beam(spectrum, absorbed, kernels)
 
     def _field(self, views: Sequence[View], exposure: Exposure, physics: Physics) -> Any | None:
         """(V, R, C) float32 share of the beam that reaches each pixel with nothing in it, or None for all of it."""
@@ -161,9 +161,8 @@ class RealisticRenderer:
             for n, (view, sample) in enumerate(zip(views, samples, strict=True))
         ]
         xp = self._processor.xp
-        return ScatterImage(
-            *(xp.asarray(np.concatenate([getattr(i, part) for i in images])) for part in ("energy_kev", "energy_ratio_kev"))
-        )
+        parts = [[image.energy_kev for image in images], [image.energy_ratio_kev for image in images]]
+        return ScatterImage(*(xp.asarray(np.concatenate(part)) for part in parts))
 
     def _outline(self, volume: Patient) -> BodyOutline:
         """The volume's outline, kept for the next image."""
@@ -186,7 +185,9 @@ def _one_detector(views: Sequence[View]) -> tuple[float, float]:
     """
     known = {(round(view.pixel_spacing_mm, 6), round(view.source_to_detector_mm, 3)) for view in views}
     if len(known) != 1:
-        raise ValueError(f"views of one batch must share pixel size and source-to-detector distance, got {sorted(known)}")
+        raise ValueError(
+            f"views of one batch must share pixel size and source-to-detector distance, got {sorted(known)}"
+        )
     return known.pop()
 
 

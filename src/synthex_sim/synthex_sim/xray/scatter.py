@@ -8,8 +8,8 @@ Every pixel's primary ray scatters some of its energy, which arrives around it o
 P: primary energy in the pixel, t: water-equivalent thickness along its ray, g: air gap between patient and detector
 there (t' and g' at u'), A: scattered per primary energy, K: how it spreads behind the gap, a sum of Gaussians of fixed
 widths s_i (in the manner of Ohnesorge et al. 1999 and Sun and Star-Lack 2010). A and w come from pencil beams of single
-energies in slabs of water, followed by this package's own Monte Carlo (``tools/calibrate_scatter.py``), and are added up
-over the tube's spectrum here. As the widths are fixed, there is one convolution for each, and thickness and gap can
+energies in slabs of water, followed by this package's own Monte Carlo (``tools/calibrate_scatter.py``), and are added
+up over the tube's spectrum here. As the widths are fixed, there is one convolution for each, and thickness and gap can
 change from pixel to pixel.
 
 Two factors say what slabs do not know. The exponential is the asymmetry of a surface that the beam leaves at a slant:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from cm_kinematics.solid import TubePieces
 
+from cm_kinematics.solid import TubePieces
 from synthex_sim.carm.view_checks import checked_rigid
 from synthex_sim.patient.patient import Patient
 from synthex_sim.xray.materials import Material

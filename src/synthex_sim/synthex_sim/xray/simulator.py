@@ -61,8 +61,8 @@ class XraySimulator:
             seed, samples: addresses of the noise; the same pair gives the same pixels, whatever the batch. Default
                 samples: 0, 1, ...
             labels: whether the projection is to hold labels; one without cannot be annotated.
-            lag, interval_s: what the panel remembers of earlier frames, and the time since the last one, for fluoroscopy;
-                None: single shots.
+            lag, interval_s: what the panel remembers of earlier frames, and the time since the last one, for
+                fluoroscopy; None: single shots.
 
         Returns:
             The images, and the projection that annotations are made from (``annotate``). Their arrays stay where the
@@ -79,9 +79,8 @@ class XraySimulator:
         if len(samples) != len(views):
             raise ValueError(f"{len(views)} views need as many samples, got {len(samples)}")
         projection = self.projector.project(scene, views, self.renderer.decomposition, labels)
-        images = self.renderer.expose(
-            projection, scene, views, exposure, Physics() if physics is None else physics, seed, samples, lag, interval_s
-        )
+        physics = Physics() if physics is None else physics
+        images = self.renderer.expose(projection, scene, views, exposure, physics, seed, samples, lag, interval_s)
         return images, projection if labels else replace(projection, hits=None, depths_mm=None)
 
     def acquire(
