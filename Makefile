@@ -21,8 +21,8 @@ help: ## show this
 	@echo 'Variables, e.g. make session PATIENT=my_ct.nii.gz FRAMES=60:'
 	@sed -n 's/^#var \([A-Z_]*\) */\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  %-18s %s\n' "$$name" "$$text"; done
 
-#var PATIENT           phantom:<seed> or a CT in NIfTI (session; weights: measure on it, too)
-#var LABELS            label map of the CT in NIfTI (session, weights)
+#var PATIENT           phantom:<seed> or a CT: DICOM, NIfTI, NRRD, MetaImage (session; weights: measure on it, too)
+#var LABELS            label map of the CT (session, weights)
 #var LABEL_SCHEME      what its ids mean: a name in config/labels or a file (session, weights)
 #var CT_NAME           what the model card calls that CT (weights)
 #var WEIGHTS           weights of the network, .safetensors (session, replay, offline, evaluate)

@@ -127,18 +127,6 @@ def test_a_scheme_without_a_label_map_is_refused():
         load_patient("phantom:7", "", "totalsegmentator_v1")
 
 
-@pytest.mark.parametrize(("affine", "size", "reason"), [
-    (RAS_AFFINE + np.array([[0, 0, 0, 5.0]] + [[0] * 4] * 3), (20, 24, 28), "differ by 5.0 mm"),
-    (np.diag([-1.0, 1, 1, 1]) @ RAS_AFFINE, (20, 24, 28), "differ by"),
-    (RAS_AFFINE, (20, 24, 27), "resample"),
-])
-def test_a_label_map_on_another_grid_is_refused(tmp_path, affine, size, reason):
-    path = save(tmp_path / "ct.nii.gz", ct())
-    labels = save(tmp_path / "l.nii.gz", np.ones(size, np.uint8), affine)
-    with pytest.raises(ValueError, match=reason):
-        load_nifti_patient(path, labels, None)
-
-
 @pytest.mark.parametrize(("source", "labels", "error", "reason"), [
     ("missing.nii.gz", "", FileNotFoundError, "does not exist"),
     ("phantom:seven", "", ValueError, "phantom:7"),

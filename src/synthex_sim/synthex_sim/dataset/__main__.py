@@ -14,7 +14,7 @@ from synthex_sim.dataset.generate import generate
 from synthex_sim.dataset.reader import open_dataset
 from synthex_sim.dataset.tasks.session import SessionTask
 from synthex_sim.dataset.tasks.task import Task
-from synthex_sim.patient.source import load_patient
+from synthex_sim.patient.source import load_checked_patient
 from synthex_sim.xray.renderer import RENDERERS
 from synthex_sim.xray.simulator import PROJECTORS, XraySimulator
 from synthex_sim.yaml_file import read_mapping
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole set")
     parser.add_argument("--out", type=Path, help="folder of the data set (default: runs/datasets/TASK)")
     parser.add_argument("--config-folder", type=Path, default=Path("config"), help="folder with tasks/, carm/ and cm/")
-    parser.add_argument("--patient", default="", help="image this CT (NIfTI) or phantom:SEED only, for validation")
+    parser.add_argument("--patient", default="", help="image this CT or phantom:SEED only, for validation")
     parser.add_argument("--labels", default="", help="label map of that CT")
     parser.add_argument("--label-scheme", default="",
                         help="what its ids mean: a name in CONFIG_FOLDER/labels or a file")
@@ -77,7 +77,10 @@ def _make_task(options: argparse.Namespace) -> Task:
     patient = None
     if options.patient:
         schemes = str(options.config_folder / "labels")
-        patient = load_patient(options.patient, options.labels, options.label_scheme, schemes)
+        loaded = load_checked_patient(options.patient, options.labels, options.label_scheme, schemes)
+        for note in loaded.notes:
+            print(f"note: {note}")
+        patient = loaded.patient
     return TASKS[options.task](read_mapping(path, "task"), carm, geometry, patient)
 
 

@@ -34,7 +34,7 @@ from synthex_sim.nodes.frame_counts import FrameCounts
 from synthex_sim.nodes.frame_publisher import FramePublisher
 from synthex_sim.nodes.motion_commands import MotionCommands
 from synthex_sim.operating_room import OperatingRoom
-from synthex_sim.patient.source import load_patient
+from synthex_sim.patient.source import load_checked_patient
 from synthex_sim.xray.simulator import XraySimulator
 
 
@@ -124,7 +124,10 @@ class CArmNode(LifecycleNode):
         p = self._settings
         carm = CArm.from_yaml(p["device_file"])
         geometry = load_geometry(p["cm_device_file"])
-        patient = load_patient(p["patient"], p["labels"], p["label_scheme"], p["label_scheme_folder"])
+        loaded = load_checked_patient(p["patient"], p["labels"], p["label_scheme"], p["label_scheme_folder"])
+        for note in loaded.notes:
+            self.get_logger().warning(f"the patient's files: {note}")
+        patient = loaded.patient
         self._room = OperatingRoom(
             carm, patient, geometry, p["table_height_mm"], p["reference_height_mm"], carm.image_shape(p["image_size"])
         )

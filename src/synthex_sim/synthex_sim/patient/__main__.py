@@ -1,0 +1,58 @@
+"""``python -m synthex_sim.patient``: what a CT or label map is, before a session uses it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from synthex_sim.patient.inspection import Request, inspect_source
+from synthex_sim.patient.planes import write_planes
+from synthex_sim.patient.volume_file import FORMATS
+
+_DISCLAIMER = "research and simulation only, not a medical device"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line entry; returns the exit code: 0 for a usable patient, 1 for an error, 2 for a volume of no use."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _inspect(options)
+    except (OSError, ValueError) as error:
+        print(f"patient: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m synthex_sim.patient", description=f"{__doc__} ({_DISCLAIMER})")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    inspect = commands.add_parser(
+        "inspect", help="print what a CT was understood as, and draw three planes through it",
+        description=f"Prints what a CT was understood as, and draws three planes through it; {_DISCLAIMER}.")
+    inspect.add_argument("path", help=f"{FORMATS}; or phantom:SEED")
+    inspect.add_argument("--labels", default="", help="label map, in the same formats")
+    inspect.add_argument("--label-scheme", default="",
+                         help="what its ids mean: a name in CONFIG_FOLDER/labels or a file (empty: the project's own)")
+    inspect.add_argument("--config-folder", type=Path, default=Path("config"), help="folder with labels/")
+    inspect.add_argument("--series", type=int, help="number of the DICOM series, as path#NUMBER")
+    inspect.add_argument("--spacing-mm", type=float, help="resample to cubes of this edge")
+    inspect.add_argument("--out", type=Path, default=Path("patient.png"), help="the picture (patient.png)")
+    return parser
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    found = inspect_source(Request(
+        options.path, options.labels, options.label_scheme, str(options.config_folder / "labels"), options.series,
+        options.spacing_mm,
+    ))
+    for line in found.lines:
+        print(line)
+    write_planes(found.picture, options.out)
+    print(f"picture: {options.out}; {_DISCLAIMER}")
+    return 0 if found.usable else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
