@@ -101,7 +101,7 @@ def folder(tmp_path_factory):
     with_nan[0, 0, 0] = np.nan
     nibabel.save(nibabel.Nifti1Image(with_nan, ras), folder / "nan.nii.gz")
     elsewhere = ras.copy()
-    elsewhere[0, 3] += 4.0
+    elsewhere[0, 3] += 600.0
     nibabel.save(nibabel.Nifti1Image(phantom.labels, elsewhere), folder / "shifted.nii.gz")
     sizes = CompactTransUNetConfig()
     metadata = WeightsMetadata(sizes, "session", LABEL_NAMES, SESSION_LANDMARKS, 1.68)
@@ -223,10 +223,10 @@ def test_replay_feeds_the_recorded_images_to_perception_again(session, folder):
     ("patint", "phantom:3", "unknown launch argument 'patint'"),
     ("patient", "nowhere.nii.gz", "nowhere.nii.gz does not exist"),
     ("patient", "{folder}/nan.nii.gz", "nan.nii.gz has 1 voxels that are NaN"),
-    ("labels", "{folder}/shifted.nii.gz", "shifted.nii.gz differ by 4.0 mm at a corner"),
+    ("labels", "{folder}/shifted.nii.gz", "CT and label map overlap nowhere"),
     ("weights", "{folder}/narrow.safetensors", "tensor stem.0.weight has shape (8, 1, 5, 5)"),
     ("run_dir", "/proc/run", "cannot write to run folder /proc/run"),
-], ids=["argument", "no CT", "NaN in the CT", "grids that differ", "shape of the weights", "run folder"])
+], ids=["argument", "no CT", "NaN in the CT", "labels of another place", "shape of the weights", "run folder"])
 def test_bad_input_is_named_once_ends_the_session_and_leaves_no_run(argument, value, reason, folder):
     before = sorted((folder / "runs").glob("*"))
     given = {"patient": f"{folder}/ct.nii.gz", "weights": f"{folder}/random.safetensors",
