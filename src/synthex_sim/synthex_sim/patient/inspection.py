@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from synthex_sim import anatomy
 from synthex_sim.patient.ct_patient import LoadedPatient, patient_from_volumes
 from synthex_sim.patient.hounsfield import check_hounsfield
 from synthex_sim.patient.label_scheme import load_scheme
+from synthex_sim.patient.landmarks.find import find_landmarks
 from synthex_sim.patient.patient import Patient
 from synthex_sim.patient.planes import CT_WINDOW_HU, Picture
 from synthex_sim.patient.source import find_scheme, load_checked_patient
@@ -84,10 +86,11 @@ def inspect_source(request: Request) -> Inspection:
 
 def _of_patient(loaded: LoadedPatient, lines: list[str]) -> Inspection:
     patient = loaded.patient
-    lines = [*lines, *_describe_patient(patient), *(f"note: {note}" for note in loaded.notes)]
+    landmarks, words = _landmarks(patient)
+    lines = [*lines, *_describe_structures(patient), *words, *(f"note: {note}" for note in loaded.notes)]
     title = f"{' x '.join(map(str, patient.hu.shape))} voxels of {_millimetres(patient.spacing_mm)}"
     picture = Picture(patient.hu, patient.affine, CT_WINDOW_HU, patient.reference_point(), patient.labels,
-                      patient.landmarks, title)
+                      landmarks, title)
     return Inspection(tuple(lines), picture, usable=True)
 
 
@@ -118,10 +121,25 @@ def _describe_numbers(volume: Volume) -> list[str]:
     return [f"{spread}; peaks: {peaks or 'none'}"]
 
 
-def _describe_patient(patient: Patient) -> list[str]:
-    """Structures of the label map; landmarks."""
-    lines = ["no label map"] if patient.labels is None else [_describe_labels(patient.labels, patient.affine)]
-    return lines + ([f"landmarks: {', '.join(patient.landmarks)}"] if patient.landmarks else [])
+def _describe_structures(patient: Patient) -> list[str]:
+    return ["no label map"] if patient.labels is None else [_describe_labels(patient.labels, patient.affine)]
+
+
+def _landmarks(patient: Patient) -> tuple[Mapping[str, np.ndarray], list[str]]:
+    """A patient's landmarks, those of a CT as found in its label map, and what to say of them."""
+    if patient.landmarks:
+        return patient.landmarks, [f"landmarks: {', '.join(patient.landmarks)}"]
+    if patient.labels is None:
+        return {}, []
+    try:
+        found = find_landmarks(patient.labels, patient.affine)
+    except ValueError as error:
+        return {}, [f"note: no landmarks were looked for: {error}"]
+    words = [f"{name} (+-{found.quality_mm[name]:.1f} mm)" for name in found.points]
+    lines = [f"landmarks found in the label map: {', '.join(words) or 'none'}"]
+    reasons = {reason: [name for name in found.refused if found.refused[name] == reason]
+               for reason in found.refused.values()}
+    return found.points, lines + [f"not found: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
 
 
 def _describe_labels(labels: np.ndarray, affine: np.ndarray) -> str:
