@@ -28,6 +28,8 @@ class Purpose(IntEnum):
     READOUT_NOISE = 11
     PHYSICS = 12
     PHOTON_TRANSPORT = 13
+    SOFT_TISSUE = 14
+    IMPLANTS = 15
 
 
 def stream(seed: int, sample: int, purpose: Purpose) -> np.random.Generator:

@@ -6,6 +6,7 @@ these means. Nothing is read from disk. Research and simulation only, not a medi
 """
 
 from synthex_sim.patient.phantom.build import make_phantom
+from synthex_sim.patient.phantom.cache import cached_phantom
 from synthex_sim.patient.phantom.parameters import Person, draw_person
 
-__all__ = ["Person", "draw_person", "make_phantom"]
+__all__ = ["Person", "cached_phantom", "draw_person", "make_phantom"]

@@ -1,83 +1,130 @@
-"""The upper half of a femur: head, neck, trochanters, shaft with a marrow canal, turned about the true hip centre.
+"""The upper half of a femur: head, neck, trochanters and shaft, bent to the person's angles about the hip centre.
 
-Dimensions in the femur's own frame (origin head centre, x lateral, y proximal along the shaft, z anterior), mm, for a
-head radius of 23.5 mm: neck-shaft angle 127 deg, anteversion 12 deg, offset 42 mm, shaft 28 mm wide (textbook means;
-checked against the femora of a manual label map, yuta-hi/pelvic-annonation, MIT).
+Everything is given in the femur's own frame: origin head centre, x lateral along the neck, y proximal along the shaft,
+z anterior, mm, for a head radius of 23.5 mm.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
-from synthex_sim.patient.phantom import shapes
+from synthex_sim.patient.phantom import femur_surface, shapes
+from synthex_sim.patient.phantom.closed_mesh import Subdivision, mesh_distance
 from synthex_sim.patient.phantom.frame import UPRIGHT, Pelvis, rotation
 from synthex_sim.patient.phantom.parameters import SidePose
 
-_MEAN_HEAD_MM = 23.5
-# Head and neck turn with the neck's angles; what follows is carried along without turning.
-_NECK = np.array([(13, -9.8, -2.8, 17.0), (24, -18, -5.1, 14.2), (32, -24, -6.8, 14.5), (40, -31, -8.5, 16.0)])
-_JUNCTION = _NECK[-1, :3]
-_SHAFT = np.array(
-    [
-        (54, -14, -20, 6.0),  # 0 tip of the greater trochanter, overhanging backwards
-        (58, -25, -12, 9.0),  # 1 its lateral face
-        (54, -43, -8, 12.0),  # 2 its lower end
-        (51, -25, -20, 8.0),  # 3 its back
-        (43, -52, -9, 17.0),  # 4 below the trochanters
-        (42.5, -70, -8, 15.8),  # 5
-        (42, -92, -6, 14.6),  # 6
-        (42, -130, -3, 14.0),  # 7
-        (42, -210, 0, 13.7),  # 8
-        (22, -64, -20, 6.0),  # 9 lesser trochanter
-        (33, -58, -17, 9.0),  # 10 its base
-        (42, -37, -21, 7.0),  # 11 intertrochanteric crest
-        (33, -78, -11, 8.0),  # 12 taper under the lesser trochanter
-    ],
-    dtype=np.float64,
-)
-_N = len(_NECK) + 1  # spheres of head and neck
-_FACES = np.array(
-    [(0, 1, 1), (1, 2, 2), (2, 3, 3), (3, 4, 4), (3, 4, _N + 1), (4, _N + 1, _N + 2), (3, _N + 3, _N + 1),
-     (_N, _N + 1, _N + 3), (4, _N + 2, _N + 4), (4, _N + 4, _N + 4), (_N + 4, _N + 5, _N + 5), (_N + 5, _N + 6, _N + 6),
-     (_N + 6, _N + 7, _N + 7), (_N + 7, _N + 8, _N + 8), (_N + 9, _N + 10, _N + 12), (_N + 10, _N + 4, _N + 12),
-     (_N + 3, _N + 11, 4), (_N + 11, _N + 10, 4), (_N + 11, _N + 4, _N + 10), (_N + 2, _N + 4, _N + 3)]
-)  # fmt: skip
+MEAN_HEAD_MM = 23.5
+#: The neck's axis leaves the head in this direction; where it meets the shaft's axis the neck is bent.
+_NECK = np.array([0.747, -0.665, 0.0])
+_JUNCTION = np.array([41.0, -36.5, -7.0])
+#: Along the neck's axis: rigid with the head up to here, with the shaft from there on.
+_BENDS_MM = (22.0, 56.0)
+_TROCHANTER = np.array([57.0, -16.0, -14.0])
+#: Torsion of the mean neck against the knee.
+_MEAN_ANTEVERSION_DEG = 12.0
+#: Distances are known so far inside: to the middle of the shaft's cortex and beyond.
+_INSIDE_MM = 11.0
+_FOVEA = np.array([-0.93, -0.22, -0.29])
+_CALCAR = np.array([(13, -20, -4), (20, -31, -6), (25, -45, -8), (27, -60, -9), (28, -78, -8)], dtype=np.float64)
+# Middle of the principal compressive and tensile groups of trabeculae (Singh et al., J Bone Joint Surg 1970).
+_COMPRESSIVE = np.array([(24, -46, -8), (14, -22, -4), (4, 0, 0), (-4, 15, 1)], dtype=np.float64)
+_TENSILE = np.array([(57, -46, -10), (50, -20, -9), (34, -8, -7), (14, 0, -3), (0, -9, 0), (-12, -15, 0)],
+                    dtype=np.float64)  # fmt: skip
+_FAN, _ARC = np.array([32.0, -66.0]), np.array([28.0, -52.0])
 
 
-def control_points(pelvis: Pelvis, side: int, pose: SidePose) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 3) LPS mm and (N,) radii of the posed femur; row 0 is the head."""
-    size = pelvis.person.head_radius_mm / _MEAN_HEAD_MM
-    turn = rotation(y_deg=pose.anteversion_deg, z_deg=pose.neck_shaft_deg)
-    neck = _NECK[:, :3] @ turn.T
-    shaft = _SHAFT[:, :3] + (neck[-1] - _JUNCTION)
-    points = np.concatenate([np.zeros((1, 3)), neck, shaft]) * size
-    radii = np.concatenate([[_MEAN_HEAD_MM], _NECK[:, 3], _SHAFT[:, 3]]) * size
-    lying = rotation(z_deg=pose.external_rotation_deg)
-    lying = rotation(x_deg=-pose.flexion_deg, y_deg=-pose.abduction_deg) @ lying
-    posed = points @ (lying @ UPRIGHT).T
-    posed[:, 0] *= side
-    return posed + pelvis.hip_center(side), radii
+@cache
+def _subdivision() -> Subdivision:
+    return Subdivision(femur_surface.FACES, len(femur_surface.POINTS), 2)
 
 
-def build(
-    pelvis: Pelvis, side: int, grid: shapes.Grid
-) -> tuple[tuple, shapes.Grid, np.ndarray, np.ndarray, np.ndarray]:
+def axes(pose: SidePose, side: int) -> np.ndarray:
+    """(3, 3) lateral, proximal and anterior axis of a posed femur (of its knee, not of its neck) as columns in LPS."""
+    lying = rotation(x_deg=-pose.flexion_deg, y_deg=-pose.abduction_deg) @ rotation(z_deg=pose.external_rotation_deg)
+    return np.array([side, 1.0, 1.0])[:, None] * (lying @ UPRIGHT)
+
+
+def place(points: np.ndarray, pelvis: Pelvis, side: int) -> np.ndarray:
+    """(N, 3) points of the mean femur -> LPS mm in the person."""
+    person = pelvis.person
+    pose = person.femurs[0 if side > 0 else 1]
+    shaped = _shape(np.asarray(points, dtype=np.float64), person.shaft_scale, person.trochanter_mm)
+    bent = _bend(shaped, pose.neck_shaft_deg, pose.neck_mm)
+    turned = bent @ rotation(y_deg=_MEAN_ANTEVERSION_DEG + pose.anteversion_deg).T
+    size = person.head_radius_mm / MEAN_HEAD_MM
+    return size * turned @ axes(pose, side).T + pelvis.hip_center(side)
+
+
+def _shape(points: np.ndarray, shaft_scale: float, trochanter_mm: float) -> np.ndarray:
+    """Widens the shaft about its axis and moves the greater trochanter."""
+    shaft = np.clip((-points[:, 1] - 45.0) / 35.0, 0, 1)[:, None] * (shaft_scale - 1)
+    axis = np.array([41.5, 0.0, -6.0])
+    trochanter = np.exp(-0.5 * ((points - _TROCHANTER) ** 2).sum(axis=1) / 14.0**2)
+    out = np.outer(trochanter, (0.6 * trochanter_mm, 0.8 * trochanter_mm, 0.0))
+    return points + shaft * (points - axis) * (1.0, 0.0, 1.0) + out
+
+
+def _bend(points: np.ndarray, more_deg: float, longer_mm: float) -> np.ndarray:
+    """Opens the neck-shaft angle and draws out the neck; the head's centre stays the origin."""
+    share = np.clip((_BENDS_MM[1] - points @ _NECK) / (_BENDS_MM[1] - _BENDS_MM[0]), 0, 1)
+    share = share * share * (3 - 2 * share)
+    angle = -np.radians(more_deg) * share
+    x, y = points[:, 0] - _JUNCTION[0], points[:, 1] - _JUNCTION[1]
+    bent = points.copy()
+    bent[:, 0] = _JUNCTION[0] + np.cos(angle) * x - np.sin(angle) * y
+    bent[:, 1] = _JUNCTION[1] + np.sin(angle) * x + np.cos(angle) * y
+    whole = rotation(z_deg=-more_deg)
+    return bent - (_JUNCTION - whole @ _JUNCTION) + np.outer(1 - share, longer_mm * (whole @ _NECK))
+
+
+def surface(pelvis: Pelvis, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The bone's smooth surface without the fovea: (V, 3) LPS mm and (T, 3) int triangles."""
+    rule = _subdivision()
+    return rule(place(femur_surface.POINTS, pelvis, side)), rule.faces
+
+
+def build(pelvis: Pelvis, side: int, grid: shapes.Grid) -> tuple[tuple, shapes.Grid, np.ndarray]:
     """Signed distance of one femur.
 
     Returns:
-        block (slices), its grid, float32 distance in mm, the float32 thickness of its cortex there (mm: thin over head
-        and trochanters, thick along the shaft), and the factor on cancellous density (dense head, fatty trochanters).
+        block of the volume (slices), its grid, and the float32 distance there in mm.
     """
+    points, faces = surface(pelvis, side)
+    block, part = grid.block(points.min(axis=0) - shapes.REACH_MM, points.max(axis=0) + shapes.REACH_MM)
+    field = mesh_distance(part, points, faces, _INSIDE_MM)
+    out = MEAN_HEAD_MM + 5.0
+    pit = place(out * _FOVEA[None], pelvis, side)[0]
+    hole, sub = part.block(pit - 10, pit + 10)
+    field[hole] = np.maximum(field[hole], -shapes.sphere(sub, pit, 7.0))
+    return block, part, field
+
+
+def dressing(pelvis: Pelvis, side: int, part: shapes.Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What lies under the surface on the grid of ``build``, float32.
+
+    Returns:
+        thickness of the cortex (mm: thick along the shaft and the calcar, thin over head and trochanters), share of
+        fatty marrow (the canal), factor on cancellous density with the two principal groups of trabeculae.
+    """
+    x, y = _own_coordinates(pelvis, side, part)
+    near = lambda line: shapes.curve_distance(part, place(line, pelvis, side), 4.0)  # noqa: E731
+    ramp = lambda low, high: np.clip((-y - low) / (high - low), 0, 1)  # noqa: E731
+    cortex = 0.9 + 1.3 * ramp(30, 60) + 3.6 * ramp(60, 140) + 2.6 * np.exp(-0.5 * (near(_CALCAR) / 6.0) ** 2)
+    pressed = np.exp(-0.5 * (near(_COMPRESSIVE) / 9.5) ** 2)
+    drawn = np.exp(-0.5 * (near(_TENSILE) / 6.0) ** 2)
+    fan = np.hypot(x - _FAN[0], y - _FAN[1])
+    rays = np.sin(125.0 * np.arctan2(x - _FAN[0], y - _FAN[1])) * np.clip((fan - 25) / 20, 0, 1)
+    arcs = np.sin(1.9 * np.hypot(x - _ARC[0], y - _ARC[1]))
+    spongy = 0.4 + pressed * (1.1 + 0.35 * rays) + drawn * (0.6 + 0.25 * arcs)
+    return cortex.astype(np.float32), ramp(45, 100).astype(np.float32), spongy.astype(np.float32)
+
+
+def _own_coordinates(pelvis: Pelvis, side: int, part: shapes.Grid) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of every voxel in the frame of the mean femur (its neck unbent), mm."""
     pose = pelvis.person.femurs[0 if side > 0 else 1]
-    points, radii = control_points(pelvis, side, pose)
-    block, part = grid.block(*shapes.bounds(points, radii))
-    field = shapes.sphere_mesh(part, points, radii, _FACES, smooth_mm=1.2)
-    field = np.minimum(field, shapes.sphere(part, points[0], radii[0]))
-    axis = points[_N + 8] - points[_N + 4]
-    axis /= np.linalg.norm(axis)
-    x, y, z = part.coordinates(np.eye(3), points[_N + 4])
-    distal = x * axis[0] + y * axis[1] + z * axis[2]
-    thick = 0.9 + 3.6 * np.clip((distal + 10.0) / 70.0, 0, 1)
-    x, y, z = part.coordinates(np.eye(3), points[0])
-    head = np.clip(2.0 - np.sqrt(x * x + y * y + z * z) / radii[0], 0, 1)  # 1 in the head, 0 from the trochanters on
-    return block, part, field, (thick * pelvis.person.cortex_scale).astype(np.float32), 0.55 + 1.1 * head
+    size = pelvis.person.head_radius_mm / MEAN_HEAD_MM
+    turn = axes(pose, side) @ rotation(y_deg=_MEAN_ANTEVERSION_DEG + pose.anteversion_deg)
+    x, y, _ = part.coordinates(turn.T / size, pelvis.hip_center(side))
+    return x, y

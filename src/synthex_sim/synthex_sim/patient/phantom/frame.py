@@ -9,6 +9,10 @@ import numpy as np
 from synthex_sim.patient.phantom.parameters import Person
 
 _BUMP_SIGMA_MM = 45.0
+#: From the end plate of S1 down to the axis about which a sacrum is turned forward; that axis (y, z), pelvic frame, mm.
+SACRUM_LENGTH_MM, _SACRUM_TURNS = 75.0, (-66.5, -131.0)
+#: Where the inlet is widest, pelvic frame of a left half, and how far around a change of its width reaches.
+_INLET, _INLET_SIGMA_MM = np.array([72.0, -55.0, -55.0]), 42.0
 
 
 def _ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -27,9 +31,9 @@ def rotation(x_deg: float = 0.0, y_deg: float = 0.0, z_deg: float = 0.0) -> np.n
 
 #: Pelvic frame (x left, y superior, z anterior) to LPS (x left, y posterior, z superior) without any tilt.
 UPRIGHT = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
-#: Centre of the mean left acetabulum and so of the femoral head, pelvic frame, mm (sphere fits to the mean hip bone of
-#: the I-STAR shape model and to the femoral heads of a manual label map agree within 6 mm; Bell's regression is near).
-HIP_CENTER = np.array([94.0, -83.0, -27.0])
+#: Centre of the mean left acetabulum and so of the femoral head, pelvic frame, mm: a sphere fitted to the cup of the
+#: mean hip bone (``hip_surface``; its radius is 26.5 mm).
+HIP_CENTER = np.array([92.5, -84.5, -28.0])
 #: The pelvis turns about the middle of the hip centres: that is the LPS origin.
 _PIVOT = HIP_CENTER * np.array([0.0, 1.0, 1.0])
 
@@ -55,23 +59,24 @@ class Pelvis:
         """A direction given for the left half, for ``side`` (+1 left, -1 right), in LPS."""
         return self.rotation @ (np.asarray(vector) * np.array([side, 1, 1]))
 
-    def place(self, points: np.ndarray, side: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    def place(self, points: np.ndarray, side: int = 1, sacrum: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Mean left-half points (N, 3), pelvic frame mm -> the person's, LPS mm; and (N,) growth of radii there.
 
-        Points of the midline bones are given with x of either sign and side = 1.
+        Points of the midline bones are given with x of either sign and side = 1. The sacrum is turned forward as a
+        whole, of other bones what is close to it.
         """
         person = self.person
         p = np.array(points, dtype=np.float64)
         sign = np.where(p[:, 0] < 0, -1.0, 1.0)
         half = p.copy()
         half[:, 0] = np.abs(half[:, 0])
-        half += self._shape_change(half, sign * side)
+        half += self._shape_change(half, sign * side, sacrum)
         half[:, 0] *= sign * side
         half = half * person.scale
         growth = np.full(len(p), float(np.cbrt(np.prod(person.scale))))
         return (half - _PIVOT * person.scale) @ self.rotation.T, growth
 
-    def _shape_change(self, half: np.ndarray, which_side: np.ndarray) -> np.ndarray:
+    def _shape_change(self, half: np.ndarray, which_side: np.ndarray, sacrum: bool) -> np.ndarray:
         """Displacement of left-half mean points: named changes first, then smooth bumps."""
         person = self.person
         x, y = half[:, 0], half[:, 1]
@@ -81,6 +86,12 @@ class Pelvis:
         move[:, 0] += np.sin(flare) * (y + 55.0)
         move[:, 1] -= np.sin(flare) * (x - 90.0) * 0.5
         move[:, 0] += person.ischial_spread_mm * _ramp(-y, 85.0, 145.0) * _ramp(x, 12.0, 45.0)
+        inner = np.exp(-0.5 * ((half - _INLET) ** 2).sum(axis=1) / _INLET_SIGMA_MM**2)
+        move[:, 0] += 0.5 * person.inlet_mm * inner
+        close = 1.0 if sacrum else _ramp(-half[:, 2], 50.0, 105.0)  # the back of the ilium
+        turn = person.sacrum_forward_mm / SACRUM_LENGTH_MM * close * np.clip((y - _SACRUM_TURNS[0]) / 30.0, 0, 1)
+        move[:, 1] -= turn * (half[:, 2] - _SACRUM_TURNS[1])
+        move[:, 2] += turn * (y - _SACRUM_TURNS[0])
         d2 = ((half[:, None, :] - person.bump_centers_mm[None]) ** 2).sum(axis=2)
         weight = np.exp(-0.5 * d2 / _BUMP_SIGMA_MM**2)
         off_midline = _ramp(x, 0.0, 30.0)[:, None]  # left and right must agree where they meet

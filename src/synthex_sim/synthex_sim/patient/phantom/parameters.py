@@ -16,7 +16,8 @@ class SidePose:
         abduction_deg: knee outward; the shaft of a neutral leg leans about -6 (knees together, hips apart).
         external_rotation_deg: foot outward.
         anteversion_deg: change of the neck's torsion against the mean femur (12 degrees).
-        neck_shaft_deg: change of the neck-shaft angle against the mean femur (about 127 degrees).
+        neck_shaft_deg: change of the neck-shaft angle against the modelled femur (133 degrees).
+        neck_mm: change of the neck's length, for a head radius of 23.5 mm.
     """
 
     flexion_deg: float
@@ -24,6 +25,7 @@ class SidePose:
     external_rotation_deg: float
     anteversion_deg: float
     neck_shaft_deg: float
+    neck_mm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class Person:
         scale: (3,) size along the pelvic frame's axes against the mean pelvis of 231 mm inter-ASIS width.
         flare_deg: iliac wings tipped outward about the acetabular roof.
         ischial_spread_mm: ischia moved outward, which opens the subpubic angle.
-        symphysis_mm: added width of the symphysis gap, whose mean model has 11 mm.
+        inlet_mm: added width of the pelvic inlet.
+        sacrum_forward_mm: end plate of S1 moved towards the front, the sacrum's lower end staying.
+        symphysis_mm: added width of the symphysis gap, whose mean model has 11.5 mm.
         bumps_mm: (2, K, 3) amplitudes of the smooth shape variation: [0] both sides alike, [1] left minus right.
         bump_centers_mm: (K, 3) where these act, in the pelvic frame of a left half.
         tilt_deg: anterior pelvic tilt, ASIS forward of the pubic bones.
@@ -53,8 +57,9 @@ class Person:
         cortex_scale: thickness of the cortical shell against the mean.
         texture_hu: strength of the cancellous texture.
         fat_mm: subcutaneous fat at the flank.
-        girth: width of the muscle layer against the mean.
         femurs: pose and shape of the left and the right femur.
+        shaft_scale: width of the femoral shafts against that of a femur with such a head.
+        trochanter_mm: how much farther out and up the greater trochanters reach.
     """
 
     seed: int
@@ -62,6 +67,8 @@ class Person:
     scale: np.ndarray
     flare_deg: float
     ischial_spread_mm: float
+    inlet_mm: float
+    sacrum_forward_mm: float
     symphysis_mm: float
     bumps_mm: np.ndarray
     bump_centers_mm: np.ndarray
@@ -79,33 +86,33 @@ class Person:
     cortex_scale: float
     texture_hu: float
     fat_mm: float
-    girth: float
     femurs: tuple[SidePose, SidePose]
+    shaft_scale: float
+    trochanter_mm: float
 
 
 def draw_person(seed: int, rng: np.random.Generator) -> Person:
     """Draws one person.
 
-    Spreads: inter-ASIS width 231 mm, sd 5 % ; femoral head radius 21.5 (female) to 24.5 mm (male), sd 1.2; neck-shaft
-    angle 127 +- 4.5 deg and anteversion 12 +- 8 deg (Reikeras et al., Acta Orthop Scand 1982/83, rounded); anterior
-    pelvic plane tilt is counted against the inferior symphysis ends and is therefore about 11 deg more than against
-    the pubic tubercles; the sacral slope follows from it (23 deg + tilt, 35 +- 7 deg).
+    The numbers here are set so that what is measured on the finished bones (``measurements``) has the means and the
+    spreads of published samples; docs/phantoms.md has the table with its sources.
     """
-    sex = float(np.clip(rng.normal(0.5, 0.33), 0, 1))
+    sex = float(np.clip(rng.choice((0.2, 0.8)) + rng.normal(0, 0.15), 0, 1))
     size = rng.normal(1.0 - 0.02 * (sex - 0.5), 0.035)
-    scale = size * np.array([rng.normal(1.0 + 0.03 * (sex - 0.5), 0.03), rng.normal(1.0 - 0.04 * (sex - 0.5), 0.03),
-                             rng.normal(1.0, 0.03)])
+    scale = size * np.array([rng.normal(0.985 + 0.03 * (sex - 0.5), 0.045), rng.normal(1.0 - 0.04 * (sex - 0.5), 0.035),
+                             rng.normal(1.0 + 0.05 * (sex - 0.5), 0.035)])
     centers = np.stack([rng.uniform(15, 135, 10), rng.uniform(-150, 45, 10), rng.uniform(-130, 20, 10)], axis=1)
     bumps = np.stack([rng.normal(0, 2.2, (10, 3)), rng.normal(0, 1.0, (10, 3))])
     density = rng.normal(0, 1)
-    flexion, turn = rng.normal(8, 6), rng.normal(4, 9)
+    flexion, turn = rng.normal(8, 6), rng.normal(0, 8)
     femurs = tuple(
         SidePose(
             flexion_deg=float(np.clip(flexion + rng.normal(0, 3), -10, 30)),
-            abduction_deg=float(np.clip(rng.normal(-2, 5), -14, 14)),
+            abduction_deg=float(np.clip(rng.normal(-2, 4), -10, 12)),
             external_rotation_deg=float(np.clip(turn + rng.normal(0, 6), -25, 35)),
-            anteversion_deg=float(np.clip(rng.normal(0, 7), -15, 18)),
-            neck_shaft_deg=float(np.clip(rng.normal(0, 4.5), -10, 10)),
+            anteversion_deg=float(np.clip(rng.normal(4 * (sex - 0.5) - 1, 8), -20, 22)),
+            neck_shaft_deg=float(np.clip(rng.normal(-8.5, 5.8), -21, 5)),
+            neck_mm=float(np.clip(rng.normal(0.5, 4.5), -7, 9)),
         )
         for _ in range(2)
     )
@@ -114,14 +121,16 @@ def draw_person(seed: int, rng: np.random.Generator) -> Person:
         sex=sex,
         scale=scale,
         flare_deg=float(rng.normal(0, 4)),
-        ischial_spread_mm=float(8 * (sex - 0.5) + rng.normal(0, 2.5)),
-        symphysis_mm=float(np.clip(rng.normal(-5, 1.5), -8, 0)),
+        ischial_spread_mm=float(11 * (sex - 0.5) - 8.5 + rng.normal(0, 2.2 + 2.5 * sex)),
+        inlet_mm=float(8 * (sex - 0.5) - 13.5 + rng.normal(0, 4)),
+        sacrum_forward_mm=float(np.clip(5 - 15 * (sex - 0.5) + rng.normal(0, 6.5), -13, 20)),
+        symphysis_mm=float(np.clip(rng.normal(-7.2, 1.2), -9.5, -4)),
         bumps_mm=bumps,
         bump_centers_mm=centers,
-        tilt_deg=float(np.clip(rng.normal(12, 7), -6, 28)),
+        tilt_deg=float(np.clip(rng.normal(17.5, 6), 1, 34)),
         roll_deg=float(rng.normal(0, 1.5)),
         yaw_deg=float(rng.normal(0, 2)),
-        head_radius_mm=float(np.clip(rng.normal(24.4 - 2.8 * sex, 1.0) * (0.5 + 0.5 * size), 20.0, 27.5)),
+        head_radius_mm=float(np.clip(rng.normal(24.9 - 3.2 * sex, 1.15) * (0.5 + 0.5 * size), 19.5, 28.0)),
         hip_gap_mm=float(np.clip(rng.normal(3.6, 0.7), 1.8, 5.0)),
         lordosis=float(np.clip(rng.normal(1.0, 0.3), 0.3, 1.8)),
         scoliosis_mm=float(rng.normal(0, 5)),
@@ -132,6 +141,7 @@ def draw_person(seed: int, rng: np.random.Generator) -> Person:
         cortex_scale=float(np.clip(1 + 0.16 * density + rng.normal(0, 0.08), 0.6, 1.45)),
         texture_hu=float(rng.uniform(35, 80)),
         fat_mm=float(np.clip(rng.lognormal(np.log(22), 0.45), 7, 45)),
-        girth=float(np.clip(rng.normal(1.0, 0.05) * (0.4 + 0.6 * size), 0.88, 1.12)),
         femurs=femurs,
+        shaft_scale=float(np.clip(rng.normal(1.0, 0.06), 0.85, 1.18)),
+        trochanter_mm=float(np.clip(rng.normal(0, 2.5), -6, 6)),
     )

@@ -1,69 +1,63 @@
-"""The sacrum and coccyx as one sphere mesh with foramina and canal.
-
-The upper three segments are proportions measured on the mean sacrum of the I-STAR statistical shape model (Han et al.,
-Phys. Med. Biol. 2019, doi 10.1088/1361-6560/ab1456, CC BY 4.0), made symmetric and rounded to millimetres. S4, S5 and
-the coccyx follow sections of a manual label map (yuta-hi/pelvic-annonation, MIT). S1 to S3 are the "upper sacrum".
-"""
+"""Sacrum and coccyx: a smooth closed surface bent into the person, with the foramina and the canal cleared."""
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
-from synthex_sim.patient.phantom import shapes
-from synthex_sim.patient.phantom.frame import Pelvis
-
-# x left, y superior, z anterior, radius; mm in the pelvic frame.
-# fmt: off
-_UPPER = np.array([
-    (-47, 12, -112, 5.5), (47, 11, -112, 5.5), (-57, 1, -102, 5.5), (-35, 3, -106, 8), (-27, 8, -111, 9.5),
-    (-22, 1, -113, 3), (-5, 1, -125, 2), (-1, 2, -96, 12), (1, 2, -76, 4), (20, 4, -113, 2.5), (28, 8, -111, 9),
-    (34, 3, -108, 7.5), (-25, -5, -114, 4), (-14, -4, -93, 10.5), (0, -5, -130, 5), (11, -1, -93, 11),
-    (15, -4, -125, 2.5), (24, -4, -113, 4.5), (57, 0, -102, 6), (-20, -16, -123, 2.5), (-17, -11, -126, 3.5),
-    (0, -15, -108, 10), (8, -17, -130, 2.5), (19, -17, -123, 2), (-50, -20, -89, 8), (-16, -20, -121, 4),
-    (-3, -20, -131, 1.5), (0, -28, -136, 4.5), (17, -21, -125, 5.5), (50, -20, -88, 8), (-40, -31, -109, 11),
-    (-29, -34, -126, 7.5), (-18, -31, -114, 7), (-16, -33, -131, 3), (-9, -32, -131, 1.5), (-6, -31, -137, 1.5),
-    (-2, -36, -117, 7.5), (0, -30, -144, 3.5), (11, -37, -133, 2.5), (13, -34, -132, 2.5), (18, -31, -115, 7),
-    (27, -34, -127, 6), (40, -31, -110, 11.5), (-45, -40, -99, 3.5), (-33, -49, -130, 7), (5, -48, -122, 10),
-    (34, -49, -130, 6.5), (45, -41, -99, 3), (-40, -52, -121, 7.5), (-17, -51, -133, 4.5), (-17, -54, -126, 4),
-    (-7, -53, -140, 1.5), (2, -53, -139, 1.5), (3, -52, -144, 2), (16, -51, -135, 3.5), (40, -51, -122, 7.5),
-], dtype=np.float64)
-_UPPER_FACES = np.array([
-    (0, 2, 3), (0, 2, 4), (0, 2, 8), (0, 5, 19), (1, 8, 18), (1, 9, 23), (1, 10, 15), (2, 3, 43), (2, 8, 24),
-    (2, 24, 43), (3, 4, 13), (3, 30, 31), (3, 30, 48), (3, 31, 48), (4, 13, 24), (5, 6, 14), (5, 12, 19),
-    (5, 14, 19), (6, 14, 20), (6, 16, 20), (7, 8, 21), (7, 13, 21), (7, 15, 21), (8, 18, 29), (8, 32, 36),
-    (8, 36, 40), (9, 14, 23), (9, 16, 23), (9, 17, 23), (10, 15, 29), (11, 18, 47), (11, 29, 47), (11, 41, 55),
-    (11, 42, 47), (11, 42, 55), (11, 47, 55), (14, 16, 22), (14, 19, 51), (14, 22, 41), (14, 23, 41),
-    (14, 53, 53), (16, 20, 22), (16, 22, 28), (19, 26, 31), (19, 27, 51), (20, 22, 26), (20, 25, 33),
-    (21, 32, 40), (22, 26, 39), (22, 27, 39), (22, 28, 39), (25, 30, 32), (25, 31, 33), (27, 37, 52),
-    (27, 37, 53), (27, 38, 53), (28, 39, 41), (28, 41, 42), (30, 31, 32), (30, 43, 48), (31, 33, 34),
-    (31, 44, 48), (35, 37, 51), (35, 49, 51), (36, 36, 43), (36, 36, 47), (36, 45, 50), (37, 51, 52),
-    (38, 53, 54), (40, 41, 42), (41, 42, 55), (41, 46, 55), (44, 48, 51), (44, 49, 50), (46, 50, 50),
-    (46, 52, 54), (46, 52, 55),
-])
-_LOWER = np.array([
-    (0, -62, -129, 9), (37, -64, -128, 7), (-37, -64, -128, 7), (0, -78, -131, 8), (29, -80, -131, 5.5),
-    (-29, -80, -131, 5.5), (0, -93, -129, 6), (19, -93, -129, 4.5), (-19, -93, -129, 4.5), (0, -104, -123, 5.5),
-    (8, -102, -124, 4), (-8, -102, -124, 4), (0, -112, -117, 4.5), (0, -120, -112, 3.5), (0, -127, -108, 3),
-], dtype=np.float64)
-_LOWER_FACES = np.array([
-    (0, 1, 3), (0, 2, 3), (1, 3, 4), (2, 3, 5), (3, 4, 6), (3, 5, 6), (4, 6, 7), (5, 6, 8), (6, 7, 9), (6, 8, 9),
-    (7, 9, 10), (8, 9, 11), (9, 12, 12), (12, 13, 13), (13, 14, 14),
-])
-#: Foramina of the left side, anterior mouth to posterior mouth: x, y, z, radius.
-_FORAMINA = np.array([
-    [(22, -28, -92, 6.5), (24, -22, -118, 4.0), (25, -20, -140, 4.0)],
-    [(20, -51, -110, 6.0), (22, -46, -130, 3.8), (23, -43, -150, 3.8)],
-    [(18, -71, -120, 4.5), (19, -68, -132, 3.2), (20, -66, -146, 3.2)],
-    [(15, -86, -121, 3.5), (16, -85, -130, 2.8), (17, -84, -142, 2.8)],
-], dtype=np.float64)
-_CANAL = np.array([(0, 24, -113, 8.5), (0, -5, -120, 8), (0, -35, -132, 6), (0, -62, -138, 4)], dtype=np.float64)
-# fmt: on
+from synthex_sim.patient.phantom import sacrum_surface, shapes
+from synthex_sim.patient.phantom.closed_mesh import Subdivision, mesh_distance
+from synthex_sim.patient.phantom.frame import SACRUM_LENGTH_MM, Pelvis
 
 #: Middle of the S1 end plate and its normal's lean from superior towards anterior, pelvic frame.
-S1_PLATE = np.array([0.0, 9.0, -86.0])
-S1_LEAN_DEG = 23.0
-_S3_END = np.array([0.0, -66.0, -131.0])
+S1_PLATE = np.array([0.0, 8.5, -87.0])
+S1_LEAN_DEG = 17.0
+#: Distances are known so far from the surface: more than the thickest cortex and the gap of the sacroiliac joint.
+_REACH_MM = 4.0
+_S3_END = np.array([0.0, -58.0, -131.0])
 _AXIS = np.array([0.0, -0.93, -0.37])
+#: Foramina of the left side, anterior mouth to posterior mouth: x, y, z, radius.
+# fmt: off
+_FORAMINA = np.array([
+    [(25, -25, -88, 7.0), (25, -22, -112, 4.5), (25, -17, -142, 3.5)],
+    [(22, -46, -104, 6.0), (22, -43, -124, 4.2), (23, -40, -148, 3.2)],
+    [(19, -66, -118, 5.0), (19, -64, -132, 3.5), (19, -62, -150, 2.8)],
+    [(15, -82, -126, 4.0), (15, -81, -136, 3.0), (15, -80, -148, 2.5)],
+], dtype=np.float64)
+_CANAL = np.array([
+    (0, -2, -117, 6.5), (0, -30, -131, 4.5), (0, -58, -142, 3.0), (0, -86, -144, 2.5), (0, -98, -146, 3),
+], dtype=np.float64)
+# fmt: on
+# Bars between the foramina and the upper end plate, where the cortex is thick; mean left half, pelvic frame.
+_LINES = [np.array(line, dtype=np.float64) for line in (
+    [(0, 5, -76), (14, 6, -80), (22, 8, -92), (14, 11, -100), (0, 12, -102)],
+    [(16, -18, -92), (25, -15, -92), (34, -20, -92)],
+    [(14, -38, -107), (22, -36, -108), (31, -41, -108)],
+    [(12, -59, -120), (19, -57, -121), (26, -61, -122)],
+)]  # fmt: skip
+
+
+def place(points: np.ndarray, pelvis: Pelvis) -> tuple[np.ndarray, np.ndarray]:
+    """As ``Pelvis.place``, for points of the sacrum."""
+    return pelvis.place(points, sacrum=True)
+
+
+def slope_deg(pelvis: Pelvis) -> float:
+    """Lean of the S1 end plate against the transverse plane: the sacral slope of a supine person."""
+    turn = np.degrees(pelvis.person.sacrum_forward_mm / SACRUM_LENGTH_MM)
+    return S1_LEAN_DEG + turn + pelvis.person.tilt_deg
+
+
+@cache
+def _subdivision() -> Subdivision:
+    return Subdivision(sacrum_surface.FACES, len(sacrum_surface.POINTS), 2)
+
+
+def surface(pelvis: Pelvis) -> tuple[np.ndarray, np.ndarray]:
+    """The bone's smooth surface: (V, 3) LPS mm and (T, 3) int triangles."""
+    rule = _subdivision()
+    return rule(place(sacrum_surface.POINTS, pelvis)[0]), rule.faces
 
 
 def build(pelvis: Pelvis, grid: shapes.Grid) -> tuple[tuple, shapes.Grid, np.ndarray, np.ndarray]:
@@ -73,18 +67,24 @@ def build(pelvis: Pelvis, grid: shapes.Grid) -> tuple[tuple, shapes.Grid, np.nda
         block (slices), its grid, float32 distance in mm, and a bool mask of the side of the S3/S4 plane that
         belongs to the upper sacrum.
     """
-    spheres = np.concatenate([_UPPER, _LOWER])
-    faces = np.concatenate([_UPPER_FACES, _LOWER_FACES + len(_UPPER)])
-    points, growth = pelvis.place(spheres[:, :3])
-    radii = spheres[:, 3] * growth
-    block, part = grid.block(*shapes.bounds(points, radii))
-    field = shapes.sphere_mesh(part, points, radii, faces, smooth_mm=1.0)
+    points, faces = surface(pelvis)
+    block, part = grid.block(points.min(axis=0) - shapes.REACH_MM, points.max(axis=0) + shapes.REACH_MM)
+    field = mesh_distance(part, points, faces, _REACH_MM)
     tunnels = [row * np.array([s, 1, 1, 1]) for row in _FORAMINA for s in (1, -1)] + [_CANAL]
     for tunnel in tunnels:
-        path, growth = pelvis.place(tunnel[:, :3])
+        path, growth = place(tunnel[:, :3], pelvis)
         hole, sub = part.block(*shapes.bounds(path, tunnel[:, 3], 2.0))
         field[hole] = np.maximum(field[hole], -shapes.tube(sub, path, tunnel[:, 3] * growth))
-    end = pelvis.place(_S3_END[None])[0][0]
+    end = place(_S3_END[None], pelvis)[0][0]
     axis = pelvis.direction(_AXIS, 1)
     x, y, z = part.coordinates(np.eye(3), end)
     return block, part, field, x * axis[0] + y * axis[1] + z * axis[2] < 0
+
+
+def dressing(pelvis: Pelvis, part: shapes.Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Thickness of the cortex (float32, mm) and factor on cancellous density (dense body, fatty alae)."""
+    lines = [place(line * np.array([s, 1, 1]), pelvis)[0] for line in _LINES for s in (1, -1)]
+    near = np.minimum.reduce([shapes.curve_distance(part, line) for line in lines])
+    middle = place(np.array([(0, 0, -92), (0, -40, -118)], dtype=np.float64), pelvis)[0]
+    body = np.exp(-0.5 * (shapes.curve_distance(part, middle) / 20.0) ** 2)
+    return (0.65 + 0.9 * np.exp(-0.5 * (near / 4.0) ** 2)).astype(np.float32), (0.45 + 0.5 * body).astype(np.float32)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 #: Distances are exact up to here outside a shape; farther away they are only known to be larger.
 REACH_MM = 7.0
@@ -188,6 +189,29 @@ def ellipsoid(grid: Grid, center_mm: np.ndarray, semi_axes_mm: np.ndarray, rotat
     q = np.sqrt(sum((v / s) ** 2 for v, s in zip(u, a, strict=True)))
     slope = np.sqrt(sum((v / s**2) ** 2 for v, s in zip(u, a, strict=True)))
     return (q - 1) * q / np.maximum(slope, 1e-3)
+
+
+def curve_distance(grid: Grid, points_mm: np.ndarray, step_mm: float = 5.0) -> np.ndarray:
+    """Distance to a polyline, float32 mm: found every ``step_mm`` and interpolated, for what varies slowly.
+
+    Args:
+        grid: where to evaluate.
+        points_mm: (N, 3) corners of the polyline.
+        step_mm: of the coarse lattice.
+    """
+    fine = np.linspace(0, len(points_mm) - 1, 12 * (len(points_mm) - 1) + 1)
+    line = np.stack([np.interp(fine, np.arange(len(points_mm)), np.asarray(points_mm)[:, a]) for a in range(3)], axis=1)
+    step = max(1, int(round(step_mm / grid.spacing_mm)))
+    shape = tuple(int(np.ceil(n / step)) + 2 for n in grid.shape)
+    coarse = Grid(grid.origin_mm, grid.spacing_mm * step, shape)
+    places = np.stack(np.broadcast_arrays(*coarse.axes()), axis=-1)
+    return upsample(cKDTree(line).query(places)[0], step, grid.shape)
+
+
+def smooth_union(a: np.ndarray, b: np.ndarray, width_mm: float) -> np.ndarray:
+    """The union of two solids with a fillet where they meet: distances closer than ``width_mm`` are blended."""
+    share = np.clip(0.5 + (a - b) / (2 * width_mm), 0, 1)
+    return b * share + a * (1 - share) - width_mm * share * (1 - share)
 
 
 def bounds(points_mm: np.ndarray, radii_mm: np.ndarray, margin_mm: float = REACH_MM) -> tuple[np.ndarray, np.ndarray]:
