@@ -7,9 +7,11 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from synthex_perception.evaluation.data_terms import collection_lines, weights_terms
 from synthex_perception.evaluation.table import (
     LANDMARK_COLUMNS,
     STRUCTURE_COLUMNS,
@@ -21,6 +23,8 @@ from synthex_perception.evaluation.table import (
 from synthex_perception.network.compact_transunet import build_network, parameter_count
 from synthex_perception.network.weights import WeightsMetadata, read_metadata
 from synthex_sim.dataset.manifest import Manifest
+from synthex_sim.dataset.terms import dataset_provenance
+from synthex_sim.patient.collections.provenance import Provenance, merged
 from synthex_sim.whole_files import write_whole
 
 NOTICE = "**Research and simulation only, not a medical device.**"
@@ -35,7 +39,8 @@ class Domain:
 
 
 def model_card(
-    weights: Path, run: dict, domains: list[Domain], data: str, command: str, limits: list[str], hardware: str
+    weights: Path, run: dict, domains: list[Domain], data: str, command: str, limits: list[str], hardware: str,
+    provenance: Sequence[Provenance] = (),
 ) -> str:
     """The card as Markdown.
 
@@ -47,10 +52,13 @@ def model_card(
         command: what reproduces the weights.
         limits: known failures and what the numbers do not say, one sentence each.
         hardware: what the training and the measurements ran on.
+        provenance: public collections behind the training data.
     """
     metadata = read_metadata(weights)
     parts = [f"# {weights.name}\n", NOTICE + "\n", _summary(weights, metadata, domains)]
-    parts.append(_recipe(metadata, run, data, command, hardware))
+    if terms := weights_terms(provenance):
+        parts.insert(2, terms)
+    parts.append(_recipe(metadata, run, data, collection_lines(provenance), command, hardware))
     for domain in domains:
         parts.append(_domain(domain))
     parts.append("## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits) + "\n")
@@ -109,12 +117,15 @@ def _error(values: dict) -> str:
     )
 
 
-def _recipe(metadata: WeightsMetadata, run: dict, data: str, command: str, hardware: str) -> str:
+def _recipe(
+    metadata: WeightsMetadata, run: dict, data: str, collections: list[str], command: str, hardware: str
+) -> str:
     config, options = run["config"], run["options"]
     limit = f"at most {options['max_minutes']} minutes" if options.get("max_minutes") else "no time limit"
     lines = [
         "## Data and recipe\n",
         f"- Data: {data} Fingerprint of the manifest: `{metadata.training_data}`.",
+        *collections,
         f"- Command: `{command}`; seed {options['seed']}, {limit}, at most {config['epochs']} epochs"
         + (f"; {run['trained']['steps']} steps in {run['trained']['minutes']:.1f} minutes" if "trained" in run else "")
         + ".",
@@ -168,7 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
         run = json.loads((options.run / "run.json").read_text(encoding="utf-8"))
         card = model_card(options.weights, run, domains, data_words(Manifest.read(options.data)), options.command,
                           options.limit or ["No failure has been looked for beyond the numbers above."],
-                          options.hardware or hardware_words())
+                          options.hardware or hardware_words(), _provenance(run, options.data))
         out = options.out or options.weights.with_suffix(".md")
         write_whole(out, card)
     except (OSError, ValueError) as error:
@@ -176,6 +187,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(f"model card: {out}")
     return 0
+
+
+def _provenance(run: dict, data: Path) -> tuple[Provenance, ...]:
+    """Of what the run was trained on, and of the data set named now, should they differ."""
+    return merged(dataset_provenance(data), map(Provenance.from_document, run.get("provenance", [])))
 
 
 def _read_domain(text: str) -> Domain:

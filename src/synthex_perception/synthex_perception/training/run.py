@@ -23,6 +23,8 @@ from synthex_perception.training.data import BatchStream, LoadedSplit, load_spli
 from synthex_perception.training.log import EpochLog
 from synthex_perception.training.module import TrainingModule
 from synthex_sim.anatomy import LABEL_NAMES, MANIPULATOR, MANIPULATOR_LANDMARKS
+from synthex_sim.dataset.terms import dataset_provenance
+from synthex_sim.patient.collections.provenance import refuse_testing_only
 from synthex_sim.version import code_version
 from synthex_sim.whole_files import write_whole
 
@@ -68,10 +70,12 @@ def train(config: TrainingConfig, options: RunOptions, dataset=None) -> dict:
 
     Raises:
         TrainingError: no data set, one of another task, or nothing to resume.
+        ValueError: the data are for testing only.
         KeyboardInterrupt: Ctrl-C; SIGINT is ignored from then on.
     """
     dataset = _open(options.data) if dataset is None else dataset
     _check_task(dataset, config)
+    refuse_testing_only(dataset_provenance(options.data), "training")
     checkpoint = newest_checkpoint(options.out)
     _check_folder(options, checkpoint)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -203,6 +207,7 @@ def _write_run(
         "config": asdict(config),
         "options": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(options).items()},
         "weights": metadata.to_header(),
+        "provenance": [entry.to_document() for entry in dataset_provenance(options.data)],
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         **({"trained": trained} if trained else {}),

@@ -14,6 +14,7 @@ from synthex_sim.dataset.generate import generate
 from synthex_sim.dataset.reader import open_dataset
 from synthex_sim.dataset.tasks.session import SessionTask
 from synthex_sim.dataset.tasks.task import Task
+from synthex_sim.patient.collections.provenance import find_provenance
 from synthex_sim.patient.source import load_checked_patient
 from synthex_sim.xray.renderer import RENDERERS
 from synthex_sim.xray.simulator import PROJECTORS, XraySimulator
@@ -59,7 +60,11 @@ def _run(options: argparse.Namespace) -> None:
     carm = CArm.from_yaml(options.config_folder / "carm" / f"{options.carm}.yaml")
     folder = options.out or Path("runs/datasets") / options.task
     progress = _Progress()
-    generate(task, XraySimulator(carm, options.renderer, options.projector), folder, options.n, options.seed, progress)
+    provenance = find_provenance([options.patient, options.labels])
+    for entry in provenance:
+        print(f"of the collection {entry.collection}: {', '.join(entry.licences)}; {', '.join(entry.restrictions)}")
+    simulator = XraySimulator(carm, options.renderer, options.projector)
+    generate(task, simulator, folder, options.n, options.seed, progress, provenance)
     progress.close()
     sheet = folder / "contact_sheet.png"
     write_contact_sheet(open_dataset(folder), sheet)

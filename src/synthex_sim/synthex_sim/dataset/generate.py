@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from synthex_sim.carm.beam import volume_corners, why_missed
 from synthex_sim.dataset.manifest import MANIFEST_NAME, Manifest, ShardEntry
 from synthex_sim.dataset.shards import Sample, sha256, write_shard
 from synthex_sim.dataset.tasks.task import DrawnScene, Task
+from synthex_sim.dataset.terms import task_provenance
+from synthex_sim.patient.collections.provenance import Provenance, merged, refuse_testing_only
 from synthex_sim.patient.patient import Patient
 from synthex_sim.version import code_version
 from synthex_sim.whole_files import write_whole
@@ -27,19 +29,26 @@ _ORDER_NAME = "order.json"
 
 
 def generate(
-    task: Task, simulator: XraySimulator, folder: Path, count: int, seed: int, progress: Callable[[int, int], None]
+    task: Task, simulator: XraySimulator, folder: Path, count: int, seed: int, progress: Callable[[int, int], None],
+    provenance: Sequence[Provenance] = (),
 ) -> Manifest:
     """Renders ``count`` samples into ``folder``, or finishes what an earlier run of the same order left there.
 
     Args:
         progress: called with (samples done, count) after every sample.
+        provenance: public collections that a given patient comes from, beside those of the files that the task's
+            configuration names; the manifest carries all of them on.
 
     Raises:
-        ValueError: an impossible count, or the folder holds another data set or one begun by another code version.
+        ValueError: an impossible count, or the folder holds another data set or one begun by another code version; or
+            data for testing only are among those for training.
         OSError: the folder cannot be written; what was whole before stays.
     """
     if count < len(task.patient_names):
         raise ValueError(f"n must be at least {len(task.patient_names)}, one image for each patient, got {count}")
+    provenance = merged(provenance, task_provenance(task.config))
+    if any(split == "train" for split, _, _ in _plan(task, count)):
+        refuse_testing_only(provenance, "training")
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, task, count, seed)
     patients = _PatientOfTheHour(task, seed)
@@ -69,6 +78,7 @@ def generate(
                  "machine": platform.machine()},
         code_version=code_version(),
         shards=tuple(shards),
+        provenance=provenance,
     )
     manifest.write(folder)
     return manifest

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from synthex_sim.patient.collections.provenance import Provenance
 from synthex_sim.whole_files import write_whole
 
 FORMAT = "synthex-dataset"
@@ -42,6 +43,7 @@ class Manifest:
         backend: projector and processor type on which the bytes repeat exactly.
         code_version: version of the code that made it.
         shards: the files, in order of their samples.
+        provenance: public collections that its patients come from, with their licences; empty for phantoms.
     """
 
     task: str
@@ -55,10 +57,14 @@ class Manifest:
     backend: dict[str, str]
     code_version: str
     shards: tuple[ShardEntry, ...]
+    provenance: tuple[Provenance, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Writes ``manifest.json`` whole or not at all (temporary name, then rename)."""
         document = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        document["provenance"] = [entry.to_document() for entry in self.provenance]
+        if not self.provenance:  # sets of phantoms keep the bytes, and with them the fingerprint, that they had before
+            del document["provenance"]
         write_whole(folder / MANIFEST_NAME, json.dumps(document, indent=1) + "\n")
 
     @classmethod
@@ -81,4 +87,5 @@ class Manifest:
         document["shards"] = tuple(ShardEntry(**entry) for entry in document["shards"])
         for name in ("image_shape", "label_names", "landmark_names", "patients"):
             document[name] = tuple(document[name])
+        document["provenance"] = tuple(map(Provenance.from_document, document.get("provenance", ())))
         return cls(**document)

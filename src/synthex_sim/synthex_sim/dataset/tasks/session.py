@@ -19,7 +19,7 @@ from synthex_sim.carm.placement import SUPINE, supine_pose
 from synthex_sim.carm.view import View, rigid_inverse
 from synthex_sim.dataset.tasks.task import DrawnScene
 from synthex_sim.patient.patient import Patient
-from synthex_sim.patient.phantom import make_phantom
+from synthex_sim.patient.phantom import cached_phantom
 from synthex_sim.patient.truncation import truncated
 from synthex_sim.random_streams import Purpose, stream
 from synthex_sim.xray.manipulator import manipulator
@@ -88,7 +88,7 @@ class SessionTask:
         """The phantom of this number, cut off above or below the pelvis with some probability; or the given patient."""
         if self._given is not None:
             return self._given
-        phantom = make_phantom(self._seeds[patient])
+        phantom = cached_phantom(self._seeds[patient])
         rng = stream(seed, patient, Purpose.ANATOMY)
         if rng.random() >= self._patients["truncated_probability"]:
             return phantom
