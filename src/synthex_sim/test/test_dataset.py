@@ -23,7 +23,7 @@ def coarse_phantoms(module_mocker=None):
     """Phantoms on a 4 mm grid: real anatomy, small enough for a test."""
     import synthex_sim.dataset.tasks.session as session
 
-    fine = session.make_phantom
+    fine = session.cached_phantom
     made = {}
 
     def coarse(seed):
@@ -31,9 +31,9 @@ def coarse_phantoms(module_mocker=None):
             made[seed] = phantom.make_phantom(seed, 4.0)
         return made[seed]
 
-    session.make_phantom = coarse
+    session.cached_phantom = coarse
     yield
-    session.make_phantom = fine
+    session.cached_phantom = fine
 
 
 @pytest.fixture

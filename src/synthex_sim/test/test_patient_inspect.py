@@ -75,8 +75,16 @@ def test_several_series_are_listed_in_one_plain_error(files, capsys):
 
 def test_a_phantom_shows_its_landmarks(tmp_path, monkeypatch):
     from synthex_sim.patient import source
-    coarse = source.make_phantom(7, 6.0)
-    monkeypatch.setattr(source, "make_phantom", lambda seed: coarse)
+    coarse = source.cached_phantom(7, 6.0)
+    monkeypatch.setattr(source, "cached_phantom", lambda *arguments: coarse)
     found = inspect_source(Request("phantom:7"))
     assert found.usable and len(found.picture.landmarks) == 14
     assert any(line.startswith("landmarks: FH-l") for line in found.lines)
+
+
+def test_structures_beyond_the_six_are_told_by_name(files, capsys):
+    (files / "scheme.yaml").write_text("1: left_hemipelvis\n2: costal_cartilages\n", encoding="utf-8")
+    assert main(["inspect", str(files / "ct"), "--labels", str(files / "labels.nii.gz"), "--label-scheme",
+                 str(files / "scheme.yaml"), "--out", str(files / "a.png")]) == 0
+    text = capsys.readouterr().out
+    assert "structures: left hemipelvis 30 cm3\nothers: costal cartilages 30 cm3\n" in text

@@ -55,7 +55,7 @@ def test_a_label_scheme_names_the_structures(tmp_path, config_folder):
     assert patient.labels[5, 7, 7] == anatomy.LEFT_HEMIPELVIS
     assert patient.labels[6, 7, 7] == anatomy.RIGHT_FEMUR
     assert patient.labels[7, 7, 7] == anatomy.VERTEBRAE
-    assert patient.labels[8, 7, 7] == 0
+    assert patient.structures[patient.labels[8, 7, 7]] == "kidneys"
 
 
 def test_foreign_ids_without_a_scheme_are_refused(tmp_path):

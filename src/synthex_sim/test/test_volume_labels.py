@@ -64,7 +64,7 @@ def test_labels_at_the_edge_of_the_map_are_not_lost():
     """The same grid but for half a voxel's rounding: no layer may vanish."""
     shifted = AFFINE.copy()
     shifted[:3, 3] += (0.9, -0.6, 0.7)
-    labels = label_map([((slice(0, 20),), 2), ((slice(20, 40),), 1)], shifted)
+    labels = label_map([((slice(0, 20),), anatomy.VERTEBRAE), ((slice(20, 40),), anatomy.UPPER_SACRUM)], shifted)
     assert (patient_from_volumes(CT, labels).patient.labels > 0).all()
 
 
@@ -130,22 +130,33 @@ def test_sides_follow_the_affine_however_the_map_is_stored():
 
 
 @pytest.mark.parametrize(("name", "ids"), [
-    ("totalsegmentator_v1", {90: 1, 91: 2, 18: 3, 22: 3, 92: 4, 88: 5, 89: 6, 104: 0}),
-    ("totalsegmentator_v2", {77: 1, 78: 2, 27: 3, 31: 3, 32: 0, 25: 4, 26: 4, 75: 5, 76: 6, 88: 0, 90: 0, 117: 0}),
+    ("totalsegmentator_v1", {
+        90: 1, 91: 2, 18: 3, 22: 3, 92: 4, 88: 5, 89: 6, 50: 0, 57: "colon", 58: "ribs", 81: "ribs",
+        23: "thoracic_vertebrae", 13: "left_lung", 17: "right_lung", 104: "urinary_bladder"}),
+    ("totalsegmentator_v2", {
+        77: 1, 78: 2, 27: 3, 31: 3, 25: 4, 26: 4, 75: 5, 76: 6, 90: 0, 22: 0, 32: "thoracic_vertebrae",
+        88: "iliopsoas_muscles", 21: "urinary_bladder", 92: "ribs", 115: "ribs", 116: "sternum",
+        117: "costal_cartilages", 10: "left_lung", 14: "right_lung", 51: "heart"}),
     ("deepfluoro", {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 0}),
     ("ctpelvic1k", {1: 4, 4: 3}),
+    ("pelvic_ref", {3: 4, 4: 3, 5: "gluteus_maximus_muscle", 28: "oblique_muscle", 29: 0}),
 ])
 def test_shipped_schemes_mean_what_their_sources_say(config_folder, name, ids):
     scheme = load_scheme(config_folder / "labels" / f"{name}.yaml")
-    assert apply_scheme(np.array(list(ids)), scheme).tolist() == list(ids.values())
+    found = apply_scheme(np.array(list(ids)), scheme).tolist()
+    assert [scheme.structures.get(label, label) for label in found] == list(ids.values())
 
 
 def test_every_shipped_scheme_can_be_read(config_folder):
-    assert len([load_scheme(path) for path in (config_folder / "labels").glob("*.yaml")]) >= 4
+    assert len([load_scheme(path) for path in (config_folder / "labels").glob("*.yaml")]) >= 5
 
 
 @pytest.mark.parametrize(("content", "reason"), [
-    ("1: hemipelvis\n", "give it two ids"), ("1: pelvis\n", "'1: pelvis' is not an id"), ("yes: femur\n", "not an id"),
+    ("1: hemipelvis\n", "give it two ids"), ("yes: femur\n", "not an id"), ("1: [femur]\n", "not an id and a name"),
+    ("1: Left Femur\n", "lower-case letters"), ("1: left_femurs\n", "is it left_femur"),
+    ("1: vertebra\n", "is it vertebrae"),
+    ("1: continuum_manipulator\n", "a patient has no continuum_manipulator"),
+    ("1: femora\n2: left_femur\n", "bones of both sides"), ("1: femora\n2: femur\n3: femur\n", "bones of both sides"),
 ])
 def test_a_scheme_that_cannot_be_meant_is_refused(tmp_path, content, reason):
     (tmp_path / "scheme.yaml").write_text(content, encoding="utf-8")

@@ -25,7 +25,8 @@ MODEL = {field.name: field.name for field in fields(CmPositionModel)}
 #: Those that decide when and whether it speaks, and those that the command line gives.
 NOT_OFFLINE = {
     "perception_node": {"weights", "threads", "overlay", "autostart"},
-    "navigation_node": {"plan", "target", "cm_device_file", "stale_s"},
+    "navigation_node": {"plan", "labels", "label_scheme", "label_scheme_folder", "landmarks", "target",
+                        "cm_device_file", "stale_s"},
 }
 
 

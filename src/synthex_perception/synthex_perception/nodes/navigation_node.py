@@ -1,14 +1,15 @@
 """navigation_node: from detections in an image to where pelvis and manipulator are in the C-arm's frame.
 
-It takes what perception says, the image's camera_info and the plan (the landmarks that were marked in the patient's
-CT), and nothing under ``ground_truth``. Every answer carries the header of its image. The status is also repeated 20
-times a second, so that a controller notices within a few of those that this node is gone, and turns to ``lost`` when no
-image has been answered for a while: silence must never look like knowledge.
+It takes what perception says, the image's camera_info and the plan (the landmarks that were marked in the patient's CT,
+or found in its label map), and nothing under ``ground_truth``. Every answer carries the header of its image. The status
+is also repeated 20 times a second, so that a controller notices within a few of those that this node is gone, and turns
+to ``lost`` when no image has been answered for a while: silence must never look like knowledge.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -38,13 +39,20 @@ from synthex_perception.nodes.navigation_messages import (
     target_message,
 )
 from synthex_perception.nodes.stamp_sets import StampSets
+from synthex_sim.anatomy import HIP_LANDMARKS
 from synthex_sim.patient.source import planned_landmarks
 
 _MODEL = CmPositionModel()
 
 TABLE = (
-    Parameter("plan", str, "", "patient whose planned landmarks are known: phantom:SEED; anything else has none",
-              read_only=True),
+    Parameter("plan", str, "", "patient whose planned landmarks are known: phantom:SEED, or a CT with one of the next; "
+              "anything else has none", read_only=True),
+    Parameter("labels", str, "", "path of the CT's label map, in which landmarks are found", read_only=True),
+    Parameter("label_scheme", str, "", "label scheme of that map: a name in label_scheme_folder or a file; empty: the "
+              "project's own ids", read_only=True),
+    Parameter("label_scheme_folder", str, "", "folder with the shipped label schemes", read_only=True),
+    Parameter("landmarks", str, "", "path of landmarks that were marked on the CT in 3D Slicer (.mrk.json, .fcsv); "
+              "they count before those found", read_only=True),
     Parameter("cm_device_file", str, REQUIRED, "manipulator, one of config/cm/*.yaml", read_only=True),
     Parameter("stale_s", float, 1.0, "without an answered image for so long, the status is lost", "s",
               range=(0.05, 60.0)),
@@ -91,7 +99,7 @@ class NavigationNode(Node):
     def __init__(self, parameter_overrides: list[RosParameter] | None = None) -> None:
         super().__init__("navigation_node", parameter_overrides=parameter_overrides)
         p = self._values = declare(self, TABLE)
-        plan = planned_landmarks(p["plan"])
+        plan = planned_landmarks(p["plan"], p["labels"], p["label_scheme"], p["label_scheme_folder"], p["landmarks"])
         self._navigator = Navigator(
             plan,
             load_geometry(p["cm_device_file"]),
@@ -99,7 +107,7 @@ class NavigationNode(Node):
             CmPositionModel(p["tip_sd_px"], p["base_along_sd_px"], p["base_across_sd_px"], p["depth_sd"], p["area_sd"],
                             p["out_of_plane_sd_deg"]),
         )
-        self._publish_target(planned_target(plan, p["target"]))
+        self._publish_target(planned_target(plan, self._target_in(plan)))
         self._pelvis = self.create_publisher(PoseWithCovarianceStamped, "navigation/pelvis_pose", _RELIABLE)
         self._tip = self.create_publisher(PoseWithCovarianceStamped, "navigation/cm_tip", _RELIABLE)
         self._base = self.create_publisher(PoseWithCovarianceStamped, "navigation/cm_base", _RELIABLE)
@@ -119,6 +127,14 @@ class NavigationNode(Node):
         self._diagnostics.add("navigation", self._report)
         known = f"{len(plan)} planned landmarks" if plan else "no planned landmarks: the pelvis will stay unknown"
         self.get_logger().info(f"navigating with {known}; research and simulation only, not a medical device")
+
+    def _target_in(self, plan: Mapping[str, np.ndarray]) -> str:
+        """The target's name; empty if this patient's CT does not show it, so that a default suits every CT."""
+        target = self._values["target"]
+        if not plan or target in plan or target not in HIP_LANDMARKS:
+            return target
+        self.get_logger().warning(f"the plan has no target: {target} is not among the landmarks ({', '.join(plan)})")
+        return ""
 
     def _publish_target(self, target_mm: np.ndarray | None) -> None:
         """Latched, once: the plan does not change while the node runs."""

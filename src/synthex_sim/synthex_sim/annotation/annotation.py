@@ -125,6 +125,36 @@ def binary_masks(projection: Projection, labels: tuple[int, ...], n: int = 0) ->
     return np.stack([(hits >> np.uint32(label)) & 1 for label in labels]).astype(bool)
 
 
+def named_masks(scene: Scene, projection: Projection, names: tuple[str, ...], n: int = 0) -> np.ndarray:
+    """Where structures lie in the ray, whatever lies before them; those beyond ``anatomy`` by name, too.
+
+    Args:
+        scene: that the projection was made of.
+        names: of ``anatomy.LABEL_NAMES`` from left_hemipelvis to right_femur, or of a volume's ``structures``.
+
+    Returns:
+        (L, R, C) bool of view ``n``.
+
+    Raises:
+        ValueError: no volume knows a structure of that name, volumes use one label for different structures, or the
+            projection was made without labels.
+    """
+    if projection.hits is None:
+        raise ValueError("this projection was made without labels (labels=False); render it with labels to annotate it")
+    name_of: dict[int, str] = {}
+    for volume, _ in scene.volumes:
+        for label, name in volume.label_names.items():
+            if name_of.setdefault(label, name) != name:
+                raise ValueError(f"label {label} is {name_of[label]} in one volume of the scene and {name} in another; "
+                                 "load them by one label scheme")
+    unknown = [name for name in names if name not in name_of.values()]
+    if unknown:
+        raise ValueError(f"no structure is called {', '.join(unknown)}; known: {', '.join(name_of.values())}")
+    hits = _on_cpu(projection.hits[n])
+    bits = [np.uint32(sum(1 << label for label, of in name_of.items() if of == name)) for name in names]
+    return np.stack([(hits & some) != 0 for some in bits])
+
+
 def _on_cpu(array: Any) -> np.ndarray:
     """A numpy array, from the GPU if need be."""
     return array if isinstance(array, np.ndarray) else array.get()

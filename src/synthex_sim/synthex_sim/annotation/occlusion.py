@@ -41,11 +41,15 @@ def occluded(scene: Scene, view: View, points: np.ndarray) -> np.ndarray:
 
 
 def labels_at(scene: Scene, points: np.ndarray) -> np.ndarray:
-    """(N,) uint8 label of the structure at each of (N, 3) points of the world, mm."""
+    """(N,) uint8 label of the structure of ``anatomy`` at each of (N, 3) points of the world, mm.
+
+    A patient's other structures are none: behind muscles and bowel every landmark would be occluded.
+    """
     labels = np.zeros(len(points), np.uint8)
     for number, (volume, pose) in enumerate(scene.volumes):
         inside, index = _nearest_voxels(volume, pose, points)
         here = np.zeros(len(index[0]), np.uint8) if volume.labels is None else volume.labels[index]
+        here[here > anatomy.MANIPULATOR] = anatomy.BACKGROUND
         # the bottom volume has nothing to hide: its labels count whatever its Hounsfield values
         there = here != 0 if number == 0 else volume.hu[index] > EMPTY_UP_TO_HU
         labels[inside[there]] = here[there]

@@ -124,7 +124,9 @@ class CArmNode(LifecycleNode):
         p = self._settings
         carm = CArm.from_yaml(p["device_file"])
         geometry = load_geometry(p["cm_device_file"])
-        loaded = load_checked_patient(p["patient"], p["labels"], p["label_scheme"], p["label_scheme_folder"])
+        loaded = load_checked_patient(
+            p["patient"], p["labels"], p["label_scheme"], p["label_scheme_folder"], landmarks=p["landmarks"]
+        )
         for note in loaded.notes:
             self.get_logger().warning(f"the patient's files: {note}")
         patient = loaded.patient

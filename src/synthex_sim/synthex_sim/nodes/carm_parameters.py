@@ -23,6 +23,8 @@ TABLE = (
     Parameter("label_scheme", str, "", "label scheme of that map: a name in label_scheme_folder or a file; empty: the "
               "project's own ids", read_only=True),
     Parameter("label_scheme_folder", str, "", "folder with the shipped label schemes", read_only=True),
+    Parameter("landmarks", str, "", "path of landmarks that were marked on the CT in 3D Slicer (.mrk.json, .fcsv); "
+              "others are found in the label map", read_only=True),
     Parameter("device_file", str, REQUIRED, "C-arm profile, one of config/carm/*.yaml", read_only=True),
     Parameter("cm_device_file", str, REQUIRED, "manipulator, one of config/cm/*.yaml", read_only=True),
     Parameter("renderer", str, "realistic", "X-ray physics", choices=tuple(RENDERERS), read_only=True),

@@ -1,16 +1,18 @@
-"""A patient from a CT and, where there is one, a label map: checks, one grid, one set of label ids."""
+"""A patient from a CT and, where there is one, a label map: checks, one grid, one set of label ids, landmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from synthex_sim import anatomy
 from synthex_sim.patient.hounsfield import LOWEST_HU, check_hounsfield
-from synthex_sim.patient.label_scheme import OWN_IDS, LabelScheme, apply_scheme
-from synthex_sim.patient.label_sides import name_sides
+from synthex_sim.patient.label_map import LabelMap, label_map
+from synthex_sim.patient.label_scheme import LabelScheme
+from synthex_sim.patient.landmarks.find import PelvicLandmarks
+from synthex_sim.patient.landmarks.of_patient import landmarks_of_patient
 from synthex_sim.patient.patient import Patient
 from synthex_sim.patient.resample import isotropic, labels_onto, overlap
 from synthex_sim.patient.volume import Volume, same_grid
@@ -21,6 +23,8 @@ _WHOLE_OVERLAP = 0.95
 #: In a label map that fits, at least so much of each bone is brighter than soft tissue.
 _BONE_HU = 100
 _LEAST_BONE = 0.35
+#: So far outside of the CT no landmark of it is marked.
+_OUTSIDE_MM = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,25 +34,33 @@ class LoadedPatient:
     Attributes:
         patient: the patient; None in an empty room.
         notes: sentences on what was done to the files and what looks wrong; may be empty.
+        found: the landmarks of a CT that its label map shows, with how good they are; None without a label map, or
+            where it could not be searched.
     """
 
     patient: Patient | None
     notes: tuple[str, ...]
+    found: PelvicLandmarks | None = None
 
 
 def patient_from_volumes(
-    ct: Volume, labels: Volume | None = None, scheme: LabelScheme | None = None, spacing_mm: float | None = None
+    ct: Volume,
+    labels: Volume | None = None,
+    scheme: LabelScheme | None = None,
+    spacing_mm: float | None = None,
+    marked: Mapping[str, np.ndarray] | None = None,
 ) -> LoadedPatient:
-    """Makes a patient.
+    """Makes a patient, with the landmarks that were marked, and for the rest those that its label map shows.
 
     Args:
         ct: in Hounsfield units.
         labels: label map, on the CT's grid or another one that overlaps it.
         scheme: what its ids mean; None for the project's own ids.
         spacing_mm: resample the CT to cubes of this edge; None to keep its voxels.
+        marked: name -> (3,) LPS mm of landmarks that somebody marked.
 
     Raises:
-        ValueError: no Hounsfield units, labels that do not overlap or cannot be understood.
+        ValueError: no Hounsfield units, labels that do not overlap or cannot be understood, or landmarks far outside.
     """
     check = check_hounsfield(ct)
     if check.unfit:
@@ -57,16 +69,34 @@ def patient_from_volumes(
         ct = isotropic(ct, spacing_mm)
     notes = [*ct.notes, *check.warnings]
     hu = np.ascontiguousarray(np.clip(np.rint(ct.values), LOWEST_HU, 32767).astype(np.int16))
-    renamed = None
+    _check_marked(ct, marked or {})
+    drawn = named = None
     if labels is not None:
         notes += labels.notes
-        renamed = _labels_of(ct, labels, scheme, notes)
-        notes += _misfits(hu, renamed)
-    return LoadedPatient(Patient(name="ct", hu=hu, affine=ct.affine, labels=renamed), tuple(notes))
+        drawn, named = _labels_of(ct, labels, scheme, notes)
+        notes += _misfits(hu, named.labels)
+    # On the grid that the label map was drawn on, as a plan finds them (source.planned_landmarks): the same points.
+    landmarks = landmarks_of_patient(
+        None if drawn is None else drawn.labels, None if labels is None else labels.affine, marked or {}
+    )
+    patient = Patient("ct", hu, ct.affine, None if named is None else named.labels, landmarks.points,
+                      {} if named is None else named.structures)
+    return LoadedPatient(patient, (*notes, *landmarks.notes), landmarks.found)
 
 
-def _labels_of(ct: Volume, labels: Volume, scheme: LabelScheme | None, notes: list[str]) -> np.ndarray:
-    """(I, J, K) uint8 of ``anatomy`` on the CT's grid."""
+def _check_marked(ct: Volume, marked: Mapping[str, np.ndarray]) -> None:
+    inverse = np.linalg.inv(ct.affine)
+    for name, point in marked.items():
+        index = inverse[:3, :3] @ point + inverse[:3, 3]
+        outside = np.maximum(np.maximum(-index, index - np.array(ct.shape) + 1), 0) * ct.spacing_mm
+        if outside.max() > _OUTSIDE_MM:
+            raise ValueError(f"landmark {name} lies {outside.max():.0f} mm outside of the CT: is its file of this CT?")
+
+
+def _labels_of(
+    ct: Volume, labels: Volume, scheme: LabelScheme | None, notes: list[str]
+) -> tuple[LabelMap, LabelMap]:
+    """The label map on its own grid and on the CT's."""
     aligned = same_grid(ct, labels)
     share = 1.0 if aligned else overlap(ct, labels)
     if share < _LEAST_OVERLAP:
@@ -75,16 +105,17 @@ def _labels_of(ct: Volume, labels: Volume, scheme: LabelScheme | None, notes: li
             f"CT and label map overlap {where}: their affines disagree, or the label map is of another scan; use the "
             "label map that was made from this CT, or register it first"
         )
-    renamed = name_sides(apply_scheme(labels.values, scheme), labels.affine, scheme or OWN_IDS)
+    named = label_map(labels.values, labels.affine, scheme)
     if aligned:
-        return np.ascontiguousarray(renamed)
-    renamed = labels_onto(renamed, labels.affine, ct)
-    if not renamed.any():
+        named = LabelMap(np.ascontiguousarray(named.labels), named.structures)
+        return named, named
+    moved = labels_onto(named.labels, labels.affine, ct)
+    if not moved.any():
         raise ValueError("none of the label map's structures lies within the CT")
     notes.append("the label map has another grid than the CT; it was resampled to the nearest labels")
     if share < _WHOLE_OVERLAP:
         notes.append(f"CT and label map overlap in {100 * share:.0f} % of the smaller one's volume only")
-    return np.ascontiguousarray(renamed)
+    return named, LabelMap(np.ascontiguousarray(moved), named.structures)
 
 
 def _misfits(hu: np.ndarray, labels: np.ndarray) -> Iterator[str]:

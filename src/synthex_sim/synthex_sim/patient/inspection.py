@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from synthex_sim import anatomy
+from synthex_sim.patient.bone_by_brightness import with_bone
 from synthex_sim.patient.ct_patient import LoadedPatient, patient_from_volumes
 from synthex_sim.patient.hounsfield import check_hounsfield
-from synthex_sim.patient.label_scheme import load_scheme
-from synthex_sim.patient.landmarks.find import find_landmarks
-from synthex_sim.patient.patient import Patient
+from synthex_sim.patient.landmarks.of_patient import read_marked
+from synthex_sim.patient.made_patient import PREFIXES as MADE
+from synthex_sim.patient.patient import FIRST_STRUCTURE, MAX_LABEL, Patient
+from synthex_sim.patient.phantom_name import PHANTOM
 from synthex_sim.patient.planes import CT_WINDOW_HU, Picture
-from synthex_sim.patient.source import find_scheme, load_checked_patient
+from synthex_sim.patient.source import labels_for, load_checked_patient, scheme_of
 from synthex_sim.patient.volume import Volume
 from synthex_sim.patient.volume_file import read_volume
 
@@ -45,6 +45,7 @@ class Request:
         labels, label_scheme, scheme_folder: as there.
         series: number of the DICOM series, or None.
         spacing_mm: resample to cubes, or None.
+        landmarks: as of ``source.load_patient``.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Request:
     scheme_folder: str = ""
     series: int | None = None
     spacing_mm: float | None = None
+    landmarks: str = ""
 
 
 def inspect_source(request: Request) -> Inspection:
@@ -66,8 +68,9 @@ def inspect_source(request: Request) -> Inspection:
     """
     if request.source == "none":
         raise ValueError("'none' is an empty room, in which there is nothing to look at; name a CT or phantom:SEED")
-    if request.source.startswith("phantom:"):
-        loaded = load_checked_patient(request.source, request.labels, request.label_scheme, request.scheme_folder)
+    if request.source.startswith((PHANTOM, *MADE)):
+        loaded = load_checked_patient(request.source, request.labels, request.label_scheme, request.scheme_folder,
+                                      request.spacing_mm, request.landmarks)
         return _of_patient(loaded, [f"{request.source}"])
     volume = read_volume(request.source, series=request.series)
     lines = [*_describe_volume(volume), *_describe_numbers(volume)]
@@ -76,21 +79,21 @@ def inspect_source(request: Request) -> Inspection:
         center = volume.corners().mean(axis=0)
         picture = Picture(volume.values, volume.affine, (low, max(high, low + 1)), center, None, {}, _title(volume))
         return Inspection((*lines, *(f"note: {note}" for note in volume.notes)), picture, usable=False)
-    labels = read_volume(request.labels, "label map") if request.labels else None
+    scheme = scheme_of(request.labels, request.label_scheme, request.scheme_folder)
+    labels = labels_for(volume, request.labels)
     if labels is not None:
         lines += ["label map: " + line for line in _describe_volume(labels)]
-    scheme = find_scheme(request.label_scheme, request.scheme_folder)
-    loaded = patient_from_volumes(volume, labels, None if scheme is None else load_scheme(scheme), request.spacing_mm)
-    return _of_patient(loaded, lines)
+    loaded = patient_from_volumes(volume, labels, scheme, request.spacing_mm, read_marked(request.landmarks))
+    return _of_patient(loaded if request.labels else with_bone(loaded), lines)
 
 
 def _of_patient(loaded: LoadedPatient, lines: list[str]) -> Inspection:
     patient = loaded.patient
-    landmarks, words = _landmarks(patient)
-    lines = [*lines, *_describe_structures(patient), *words, *(f"note: {note}" for note in loaded.notes)]
+    notes = (f"note: {note}" for note in loaded.notes)
+    lines = [*lines, *_describe_structures(patient), *_describe_landmarks(loaded), *notes]
     title = f"{' x '.join(map(str, patient.hu.shape))} voxels of {_millimetres(patient.spacing_mm)}"
     picture = Picture(patient.hu, patient.affine, CT_WINDOW_HU, patient.reference_point(), patient.labels,
-                      landmarks, title)
+                      patient.landmarks, title, patient.structures)
     return Inspection(tuple(lines), picture, usable=True)
 
 
@@ -122,32 +125,26 @@ def _describe_numbers(volume: Volume) -> list[str]:
 
 
 def _describe_structures(patient: Patient) -> list[str]:
-    return ["no label map"] if patient.labels is None else [_describe_labels(patient.labels, patient.affine)]
-
-
-def _landmarks(patient: Patient) -> tuple[Mapping[str, np.ndarray], list[str]]:
-    """A patient's landmarks, those of a CT as found in its label map, and what to say of them."""
-    if patient.landmarks:
-        return patient.landmarks, [f"landmarks: {', '.join(patient.landmarks)}"]
+    """Each structure's volume: the six on one line, others on a second one."""
     if patient.labels is None:
-        return {}, []
-    try:
-        found = find_landmarks(patient.labels, patient.affine)
-    except ValueError as error:
-        return {}, [f"note: no landmarks were looked for: {error}"]
-    words = [f"{name} (+-{found.quality_mm[name]:.1f} mm)" for name in found.points]
-    lines = [f"landmarks found in the label map: {', '.join(words) or 'none'}"]
-    reasons = {reason: [name for name in found.refused if found.refused[name] == reason]
-               for reason in found.refused.values()}
-    return found.points, lines + [f"not found: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+        return ["no label map"]
+    counts = np.bincount(patient.labels.ravel(), minlength=MAX_LABEL + 1)
+    voxel_cm3 = abs(float(np.linalg.det(patient.affine[:3, :3]))) / 1000
+    words = {label: f"{name.replace('_', ' ')} {counts[label] * voxel_cm3:.0f} cm3"
+             for label, name in patient.label_names.items() if counts[label]}
+    six = ", ".join(text for label, text in words.items() if label < FIRST_STRUCTURE)
+    others = ", ".join(text for label, text in words.items() if label >= FIRST_STRUCTURE)
+    return [f"structures: {six or 'none of the six'}", *([f"others: {others}"] if others else [])]
 
 
-def _describe_labels(labels: np.ndarray, affine: np.ndarray) -> str:
-    counts = np.bincount(labels.ravel(), minlength=anatomy.MANIPULATOR)
-    volume_cm3 = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
-    found = [f"{anatomy.LABEL_NAMES[n].replace('_', ' ')} {counts[n] * volume_cm3:.0f} cm3" for n in anatomy.BONE_LABELS
-             if counts[n]]
-    return "structures: " + ", ".join(found)
+def _describe_landmarks(loaded: LoadedPatient) -> list[str]:
+    """What is known of each landmark: how far off it may be, or that it was marked (or made, as a phantom's are)."""
+    found = loaded.found
+    words = []
+    for name, point in loaded.patient.landmarks.items():
+        here = found is not None and np.array_equal(found.points.get(name, ()), point)
+        words.append(f"{name} (found, +-{found.quality_mm[name]:.1f} mm)" if here else name)
+    return [f"landmarks: {', '.join(words)}"] if words else []
 
 
 def _title(volume: Volume) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,6 +14,9 @@ from synthex_sim import anatomy
 
 #: Which structures a ray meets is kept in the bits of a 32-bit word.
 MAX_LABEL = 31
+#: Labels from here on are structures beyond those of ``anatomy``, by name.
+FIRST_STRUCTURE = anatomy.MANIPULATOR + 1
+STRUCTURE_NAME = r"[a-z][a-z0-9_]*"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +30,12 @@ class Patient:
         labels: (I, J, K) uint8 of ``anatomy`` ids on the same grid, at most ``MAX_LABEL``, or None where nothing was
             segmented.
         landmarks: name -> (3,) LPS millimetres; names as in ``anatomy.HIP_LANDMARKS``; may be empty.
+        structures: label from ``FIRST_STRUCTURE`` on -> name (ribs, urinary_bladder) of a structure beyond those of
+            ``anatomy``; not all need be there. Networks' masks take them for background.
 
     Raises:
-        ValueError: an empty volume, arrays of other shapes or types, an affine that has no inverse, or label ids that
-            are too great; the message says which.
+        ValueError: an empty volume, arrays of other shapes or types, an affine that has no inverse, label ids that are
+            too great, or structures whose label or name is another's; the message says which.
     """
 
     name: str
@@ -37,6 +43,7 @@ class Patient:
     affine: np.ndarray
     labels: np.ndarray | None = None
     landmarks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    structures: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:
@@ -56,12 +63,19 @@ class Patient:
                 f"patient {self.name}: its label map uses ids up to {self.labels.max()}, rays tell ids up to "
                 f"{MAX_LABEL} apart; rename them by a label scheme (config/labels)"
             )
+        _check_structures(self.structures)
+        object.__setattr__(self, "structures", MappingProxyType(dict(self.structures)))
         object.__setattr__(self, "affine", affine)
         object.__setattr__(
             self,
             "landmarks",
             MappingProxyType({k: np.asarray(v, dtype=np.float64).reshape(3) for k, v in self.landmarks.items()}),
         )
+
+    @property
+    def label_names(self) -> Mapping[int, str]:
+        """Name of each label that the label map may hold."""
+        return {label: anatomy.LABEL_NAMES[label] for label in anatomy.BONE_LABELS} | dict(self.structures)
 
     @property
     def spacing_mm(self) -> np.ndarray:
@@ -75,9 +89,10 @@ class Patient:
         return self.affine[:3, :3] @ middle + self.affine[:3, 3]
 
     def digest(self) -> str:
-        """``sha256:`` and the hex digest of voxels, affine, labels and landmarks: which patient it is, not who."""
+        """``sha256:`` and the digest of voxels, affine, labels, names and landmarks: which patient it is, not who."""
         landmarks = sorted((name, point.tolist()) for name, point in self.landmarks.items())
-        digest = hashlib.sha256(repr((self.hu.shape, landmarks)).encode())
+        named = (sorted(self.structures.items()),) if self.structures else ()
+        digest = hashlib.sha256(repr((self.hu.shape, landmarks, *named)).encode())
         for array in (self.affine, self.hu, *(() if self.labels is None else (self.labels,))):
             digest.update(np.ascontiguousarray(array).data)
         return f"sha256:{digest.hexdigest()}"
@@ -98,3 +113,15 @@ class Patient:
                 middle = np.array([(i[0] + i[-1]) / 2 for i in index])
                 return self.affine[:3, :3] @ middle + self.affine[:3, 3]
         return self.center
+
+
+def _check_structures(structures: Mapping[int, str]) -> None:
+    names = list(structures.values())
+    for label, name in structures.items():
+        if not isinstance(label, int) or not FIRST_STRUCTURE <= label <= MAX_LABEL:
+            raise ValueError(f"structure {name}: its label is {label}, {FIRST_STRUCTURE} to {MAX_LABEL} are possible")
+        if not isinstance(name, str) or not re.fullmatch(STRUCTURE_NAME, name) or name in anatomy.LABEL_NAMES:
+            raise ValueError(f"structure {label} cannot be called '{name}': lower-case letters, digits and _ are "
+                             f"possible, and none of {', '.join(anatomy.LABEL_NAMES)}")
+        if names.count(name) > 1:
+            raise ValueError(f"two structures are called {name}")

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from scipy import ndimage
 
 from synthex_sim import anatomy
 from synthex_sim.display import LABEL_COLORS_RGB
+from synthex_sim.patient.patient import MAX_LABEL
 from synthex_sim.whole_files import write_whole
 
 #: What the greys span on a CT: fat to cortical bone.
@@ -29,6 +31,10 @@ _ALPHA = 0.45
 #: Landmarks nearer to a plane than this are drawn on it.
 _NEAR_MM = 5.0
 _MOST_PIXELS = 900
+_MOST_COLUMNS = 8
+#: (32, 3) red, green, blue in 0..1 of each label: structures beyond ``anatomy`` have duller colours of their own.
+_COLORS = np.concatenate([np.array(LABEL_COLORS_RGB) / 255, [
+    hsv_to_rgb((n * 0.381966 % 1.0, 0.45, 0.6 + 0.3 * (n % 2))) for n in range(MAX_LABEL + 1 - len(LABEL_COLORS_RGB))]])
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class Picture:
         labels: (I, J, K) uint8 of ``anatomy``, or None.
         landmarks: name -> (3,) LPS mm.
         title: one line; must name no person.
+        structures: names of labels beyond those of ``anatomy``, as a ``Patient`` has them.
     """
 
     values: np.ndarray
@@ -77,6 +84,7 @@ class Picture:
     labels: np.ndarray | None
     landmarks: Mapping[str, np.ndarray]
     title: str
+    structures: Mapping[int, str] = field(default_factory=dict)
 
 
 def write_planes(picture: Picture, path: Path) -> None:
@@ -91,10 +99,11 @@ def write_planes(picture: Picture, path: Path) -> None:
     for axes, plane in zip(figure.subplots(1, 3), _PLANES, strict=True):
         _draw(axes, picture, plane)
     if picture.labels is not None:
-        present = [n for n in np.flatnonzero(np.bincount(picture.labels.ravel(), minlength=8)) if n]
-        named = [Patch(color=np.array(LABEL_COLORS_RGB[n]) / 255, label=anatomy.LABEL_NAMES[n].replace("_", " "))
-                 for n in present]
-        figure.legend(handles=named, loc="outside lower center", ncols=len(named), frameon=False, labelcolor="white")
+        names = dict(enumerate(anatomy.LABEL_NAMES)) | dict(picture.structures)
+        present = [int(n) for n in np.flatnonzero(np.bincount(picture.labels.ravel())) if n]
+        named = [Patch(color=_COLORS[n], label=names.get(n, f"structure {n}").replace("_", " ")) for n in present]
+        columns = max(1, min(len(named), _MOST_COLUMNS))
+        figure.legend(handles=named, loc="outside lower center", ncols=columns, frameon=False, labelcolor="white")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_whole(path, buffer.getvalue())
@@ -110,8 +119,7 @@ def _draw(axes: Axes, picture: Picture, plane: _Plane) -> None:
     rgb = np.repeat(shade[..., None], 3, axis=2)
     if picture.labels is not None:
         labels = _sampled(picture.labels, at, 0, 0.0).astype(int)
-        colors = np.array(LABEL_COLORS_RGB) / 255
-        rgb[labels > 0] = (1 - _ALPHA) * rgb[labels > 0] + _ALPHA * colors[labels[labels > 0]]
+        rgb[labels > 0] = (1 - _ALPHA) * rgb[labels > 0] + _ALPHA * _COLORS[labels[labels > 0]]
     axes.imshow(rgb, extent=(columns[0], columns[-1], rows[-1], rows[0]), interpolation="nearest", aspect="equal")
     where = f"{'xyz'[plane.through]} = {round(float(picture.center[plane.through]))} mm"
     axes.set_title(f"{plane.name}, at {where}", color="white", fontsize=10)

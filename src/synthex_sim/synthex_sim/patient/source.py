@@ -1,4 +1,4 @@
-"""Where a patient comes from: ``phantom:SEED`` or the path of a CT."""
+"""Where a patient comes from: ``phantom:SEED`` and others that are made here, or the path of a CT."""
 
 from __future__ import annotations
 
@@ -7,35 +7,58 @@ from pathlib import Path
 
 import numpy as np
 
+from synthex_sim.patient import totalsegmentator
+from synthex_sim.patient.bone_by_brightness import with_bone
 from synthex_sim.patient.ct_patient import LoadedPatient, patient_from_volumes
-from synthex_sim.patient.label_scheme import load_scheme
+from synthex_sim.patient.label_map import label_map
+from synthex_sim.patient.label_scheme import LabelScheme, load_scheme
+from synthex_sim.patient.landmarks.of_patient import landmarks_of_patient, read_marked
+from synthex_sim.patient.made_patient import DRESSED, load_made
+from synthex_sim.patient.made_patient import PREFIXES as MADE
 from synthex_sim.patient.patient import Patient
-from synthex_sim.patient.phantom import make_phantom
+from synthex_sim.patient.phantom import cached_phantom
+from synthex_sim.patient.phantom_name import PHANTOM, parse_phantom
+from synthex_sim.patient.thorax.source import PREFIX as THORAX
+from synthex_sim.patient.thorax.source import thorax_patient
+from synthex_sim.patient.volume import Volume
 from synthex_sim.patient.volume_file import FORMATS, read_volume, split_series
 
 #: Voxels of a phantom of which only the landmarks are wanted: they do not depend on it.
 _COARSE_MM = 6.0
+#: In place of a label map: none, not even bone by its brightness.
+NO_LABELS = "none"
 
 
-def load_patient(source: str, labels: str = "", label_scheme: str = "", scheme_folder: str = "") -> Patient | None:
+def load_patient(
+    source: str, labels: str = "", label_scheme: str = "", scheme_folder: str = "", landmarks: str = ""
+) -> Patient | None:
     """Makes or loads the patient that a user named, without a word on what looks odd (``load_checked_patient``).
 
     Args:
-        source: ``phantom:SEED``, ``none`` for an empty room, or the path of a CT: a file, a folder or an archive in one
-            of ``volume_file.FORMATS``; ``path#2`` is the second DICOM series there.
-        labels: path of a label map for a CT, in the same formats, or empty.
+        source: ``phantom:SEED``, ``thorax:SEED`` (``thorax:SEED?lesions=no``), ``none`` for an empty room,
+            ``dressed:PATH`` for a label map without a CT, ``shape_model:FOLDER`` for a sample of a shape model (both
+            with ``?seed=3``, see ``made_patient``), or the path of a CT: a file, a folder or an archive in one of
+            ``volume_file.FORMATS``; ``path#2`` is the second DICOM series there.
+        labels: path of a label map for a CT, in the same formats; ``totalsegmentator`` or ``totalsegmentator:fast`` to
+            have it made by that program; empty for bone by its brightness; ``none`` for no labels at all.
         label_scheme: path of a label scheme, or the name of one in ``scheme_folder``, or empty.
         scheme_folder: the folder with the shipped schemes.
+        landmarks: path of landmarks that were marked on a CT in 3D Slicer, or empty; others are found in its label map.
 
     Raises:
         FileNotFoundError: a file does not exist.
         ValueError: the source cannot be understood or its file is unfit; the message says why.
     """
-    return load_checked_patient(source, labels, label_scheme, scheme_folder).patient
+    return load_checked_patient(source, labels, label_scheme, scheme_folder, landmarks=landmarks).patient
 
 
 def load_checked_patient(
-    source: str, labels: str = "", label_scheme: str = "", scheme_folder: str = "", spacing_mm: float | None = None
+    source: str,
+    labels: str = "",
+    label_scheme: str = "",
+    scheme_folder: str = "",
+    spacing_mm: float | None = None,
+    landmarks: str = "",
 ) -> LoadedPatient:
     """Makes or loads a patient, with notes on what was done to its files and what looks odd.
 
@@ -43,48 +66,102 @@ def load_checked_patient(
         source: as of ``load_patient``.
         labels, label_scheme, scheme_folder: as of ``load_patient``.
         spacing_mm: resample a CT to cubes of this edge; None to keep its voxels.
+        landmarks: as of ``load_patient``.
 
     Raises:
         FileNotFoundError, ValueError: as of ``load_patient``.
     """
-    if label_scheme and not labels:
-        raise ValueError(f"label scheme '{label_scheme}' goes with a label map, and none is given")
-    if labels and (source == "none" or source.startswith("phantom:")):
-        raise ValueError(f"patient '{source}' has no use for the label map {labels}; label maps go with a CT")
+    _check_files(source, labels, label_scheme, landmarks)
     if source == "none":
         return LoadedPatient(None, ())
-    if source.startswith("phantom:"):
-        return LoadedPatient(make_phantom(_phantom_seed(source)), ())
+    if source.startswith(PHANTOM):
+        return LoadedPatient(_phantom(source), ())
+    if source.startswith(THORAX):
+        return LoadedPatient(thorax_patient(source), ())
+    if source.startswith(MADE):
+        return load_made(source, scheme_of(labels, label_scheme, scheme_folder), spacing_mm)
     if not split_series(source)[0].exists():
         raise FileNotFoundError(f"patient {source} does not exist; give a CT ({FORMATS}), phantom:SEED or none")
-    path = find_scheme(label_scheme, scheme_folder)
-    scheme = None if path is None else load_scheme(path)
+    scheme = scheme_of(labels, label_scheme, scheme_folder)
+    marked = read_marked(landmarks)
     ct = read_volume(source)
-    return patient_from_volumes(ct, read_volume(labels, "label map") if labels else None, scheme, spacing_mm)
+    loaded = patient_from_volumes(ct, labels_for(ct, labels), scheme, spacing_mm, marked)
+    return loaded if labels else with_bone(loaded)
 
 
-def planned_landmarks(source: str) -> Mapping[str, np.ndarray]:
-    """The 3D landmarks that a plan on this patient's CT holds, without making the CT where that is not needed.
+def planned_landmarks(
+    source: str, labels: str = "", label_scheme: str = "", scheme_folder: str = "", landmarks: str = ""
+) -> Mapping[str, np.ndarray]:
+    """The 3D landmarks that a plan on this patient's CT holds, without making the CT, or reading it where it can.
 
     Args:
-        source: as of ``load_patient``. The landmarks of a CT from a file are not known.
+        source: as of ``load_patient``. Of a CT the landmarks are those that were marked and those that its label map
+            shows, the same that ``load_patient`` gives it.
+        labels, label_scheme, scheme_folder, landmarks: as of ``load_patient``.
 
     Returns:
         name -> (3,) patient LPS millimetres; empty where there are none.
 
     Raises:
-        ValueError: a phantom that is not named by a whole number.
+        FileNotFoundError, ValueError: as of ``load_patient``.
     """
-    if not source.startswith("phantom:"):
+    _check_files(source, labels, label_scheme, landmarks)
+    if source.startswith(PHANTOM):
+        return _phantom(source, _COARSE_MM).landmarks
+    if source.startswith(THORAX):
         return {}
-    return make_phantom(_phantom_seed(source), _COARSE_MM).landmarks
+    if source.startswith(MADE):
+        return load_made(source, scheme_of(labels, label_scheme, scheme_folder)).patient.landmarks
+    marked = read_marked(landmarks)
+    if labels in ("", NO_LABELS):
+        return marked
+    scheme = scheme_of(labels, label_scheme, scheme_folder)
+    volume = labels_for(read_volume(source) if labels in totalsegmentator.REQUESTS else None, labels)
+    named = label_map(volume.values, volume.affine, scheme)
+    return landmarks_of_patient(named.labels, volume.affine, marked).points
 
 
-def _phantom_seed(source: str) -> int:
-    seed = source.removeprefix("phantom:")
-    if not seed.isdecimal():
-        raise ValueError(f"patient '{source}': a phantom is named by a whole number, for example phantom:7")
-    return int(seed)
+def _check_files(source: str, labels: str, label_scheme: str, landmarks: str) -> None:
+    """Refuses files that do not go with a source.
+
+    Raises:
+        ValueError: a scheme without a label map; a label map or landmarks of something that is no CT.
+    """
+    if label_scheme and labels in ("", NO_LABELS) and not source.startswith(DRESSED):
+        raise ValueError(f"label scheme '{label_scheme}' goes with a label map, and none is given")
+    if source in ("", "none") or source.startswith((PHANTOM, THORAX, *MADE)):
+        if labels:
+            raise ValueError(f"patient '{source}' has no use for the label map {labels}; label maps go with a CT")
+        if landmarks:
+            raise ValueError(f"patient '{source}' has no use for the landmarks {landmarks}; they go with a CT")
+
+
+def labels_for(ct: Volume | None, labels: str) -> Volume | None:
+    """The label map that a user named, or has made of the CT; None where there is none.
+
+    Raises:
+        FileNotFoundError, ValueError: as of ``load_patient``.
+    """
+    if labels in ("", NO_LABELS):
+        return None
+    if labels in totalsegmentator.REQUESTS:
+        return totalsegmentator.segment(ct, labels)
+    return read_volume(labels, "label map")
+
+
+def scheme_of(labels: str, name: str, folder: str) -> LabelScheme | None:
+    """The scheme that a user named, or the one that goes with a program's label map; None for the project's own ids.
+
+    Raises:
+        FileNotFoundError, ValueError: as of ``load_patient``.
+    """
+    path = find_scheme(name or (totalsegmentator.SCHEME if labels in totalsegmentator.REQUESTS else ""), folder)
+    return None if path is None else load_scheme(path)
+
+
+def _phantom(source: str, spacing_mm: float = 1.5) -> Patient:
+    name = parse_phantom(source)
+    return cached_phantom(name.seed, spacing_mm, name.implants, name.table)
 
 
 def find_scheme(name: str, folder: str) -> Path | None:

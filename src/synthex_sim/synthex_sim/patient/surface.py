@@ -111,7 +111,8 @@ def _bone_shares(patient: Patient, blocks: tuple[int, ...]) -> Iterator[_BoneSha
     bone = _block_means(patient.hu > _BONE_HU, blocks) > 0.5
     if patient.labels is not None:
         # The rim of a labelled bone is bone by its Hounsfield units too; it needs no second surface.
-        bone &= ~ndimage.binary_dilation(_block_means(patient.labels > 0, blocks) > 0)
+        named = (patient.labels > 0) & (patient.labels <= max(anatomy.BONE_LABELS))
+        bone &= ~ndimage.binary_dilation(_block_means(named, blocks) > 0)
     for box in ndimage.find_objects(bone.view(np.uint8)):
         whole = _whole_bones(bone[box], blocks * patient.spacing_mm)
         yield _BoneShare(anatomy.BACKGROUND, _corner(box) * blocks, whole.astype(np.float32))

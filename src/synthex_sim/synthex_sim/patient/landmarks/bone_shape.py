@@ -11,6 +11,8 @@ from scipy import ndimage
 from skimage.measure import euler_number, marching_cubes
 
 from synthex_sim.patient.landmarks.interpolation import interpolate_lattice
+from synthex_sim.patient.slice_distances import slice_distances
+from synthex_sim.patient.slice_distances import slice_distances
 
 #: Voxels finer than this are averaged: what is lost is below the label map's own accuracy, what is won is time.
 _WORKING_MM = 1.5
@@ -18,6 +20,7 @@ _WORKING_MM = 1.5
 _ANISOTROPY = 1.5
 #: Standard deviation of the smoothing, in working voxels.
 _SMOOTHING = 0.6
+#: Voxels around a bone that are looked at too.
 _MARGIN = 4
 #: Pieces of a label below this share of it are noise.
 _SMALLEST_SHARE = 0.02
@@ -143,24 +146,14 @@ def _on_working_lattice(mask: np.ndarray, spacing_mm: np.ndarray) -> tuple[np.nd
 
 
 def _between_slices(mask: np.ndarray, axis: int, factor: int, spacing_mm: np.ndarray) -> np.ndarray:
-    """Occupancy with ``factor`` times the slices: distances to the outline are interpolated, not the label.
-
-    (Raya and Udupa, IEEE Trans. Med. Imaging 1990.) A label interpolated as such would make terraces of slopes.
-    """
-    slices = np.moveaxis(mask, axis, 0)
-    plane_mm = np.delete(spacing_mm, axis)
-    reach = 1.5 * spacing_mm[axis]
-    distance = np.empty(slices.shape, np.float32)
-    for out, part in zip(distance, slices, strict=True):
-        inside = ndimage.distance_transform_edt(part, sampling=plane_mm) if part.any() else 0.0
-        outside = ndimage.distance_transform_edt(~part, sampling=plane_mm) if part.any() else reach
-        half = 0.5 * plane_mm.mean()
-        out[:] = np.clip(np.where(part, half - inside, outside - half), -reach, reach)
-    at = np.arange((len(slices) - 1) * factor + 1) / factor
-    below = np.minimum(at.astype(int), len(slices) - 2)
+    """Occupancy with ``factor`` times the slices: distances to the outline are interpolated, not the label."""
+    distance = np.moveaxis(slice_distances(mask, axis, spacing_mm), axis, 0)
+    at = np.arange((len(distance) - 1) * factor + 1) / factor
+    below = np.minimum(at.astype(int), len(distance) - 2)
     share = (at - below).astype(np.float32)[:, None, None]
     between = distance[below] * (1 - share) + distance[below + 1] * share
-    return np.moveaxis(np.clip(0.5 - between / plane_mm.mean(), 0, 1), 0, axis)
+    pixel_mm = np.delete(spacing_mm, axis).mean()
+    return np.moveaxis(np.clip(0.5 - between / pixel_mm, 0, 1), 0, axis)
 
 
 def _block_means(values: np.ndarray, blocks: np.ndarray) -> np.ndarray:

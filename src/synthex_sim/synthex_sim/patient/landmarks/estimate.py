@@ -32,12 +32,16 @@ CHARGE_MM = 60.0
 
 
 def extreme(
-    points: np.ndarray, height: np.ndarray, expected: np.ndarray | None = None, charge_mm: float = CHARGE_MM
+    points: np.ndarray,
+    height: np.ndarray,
+    expected: np.ndarray | None = None,
+    charge_mm: float = CHARGE_MM,
+    tolerance_mm: float = TOLERANCE_MM,
 ) -> tuple[np.ndarray, float]:
     """The middle of the highest places of an edge.
 
-    The highest point alone jumps along a flat top with every change of a voxel. So places that are as high up to
-    ``TOLERANCE_MM`` are averaged, and 10 mm from the place that was expected cost 0.8 mm of height: where the edge is
+    The highest point alone jumps along a flat top with every change of a voxel. So places that are as high up to the
+    tolerance are averaged, and 10 mm from the place that was expected cost 0.8 mm of height: where the edge is
     curved its top decides, and where it is straight the expectation decides which part of it is meant.
 
     Args:
@@ -45,13 +49,14 @@ def extreme(
         height: (N,) mm.
         expected: (D,) mm, or None if nothing is.
         charge_mm: how little the expectation weighs.
+        tolerance_mm: how much lower the averaged places may be.
 
     Returns:
         (D,) the middle, and the standard deviation of what counts, in mm.
     """
     if expected is not None:
         height = height - ((points - expected) ** 2).sum(axis=1) / (2 * charge_mm)
-    weight = np.exp((height - height.max()) / TOLERANCE_MM)
+    weight = np.exp((height - height.max()) / tolerance_mm)
     weight /= weight.sum()
     middle = weight @ points
     return middle, float(np.sqrt(weight @ ((points - middle) ** 2).sum(axis=1)))

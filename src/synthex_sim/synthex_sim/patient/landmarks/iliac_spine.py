@@ -37,7 +37,7 @@ def iliac_spine(hip: BoneShape, half: HalfFrame, expected: np.ndarray, view: Fie
     """
     middle = half.local(expected)
     x = middle[0] + np.arange(-40.0, 40.1, _STEP_MM)
-    y = middle[1] + np.arange(-45.0, 45.1, _STEP_MM)
+    y = middle[1] + np.arange(-45.0, 65.1, _STEP_MM)  # upwards to where the crest has receded
     z = middle[2] + np.arange(40.0, -40.1, -_STEP_MM)
     border = edge_height(half.lattice(hip, x, y, z).max(axis=0).T, z, rising=False)
     found = tops(border, _PROMINENCE_MM)

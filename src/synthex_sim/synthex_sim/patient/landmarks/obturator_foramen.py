@@ -15,6 +15,9 @@ _THROUGH = np.array([0.61, -0.50, 0.61])
 _STEP_MM = 1.0
 #: Of the mean pelvis: half the side of the window that one looks through, and how far before and behind the rim.
 _WINDOW_MM, _DEPTH_MM = 48.0, 22.0
+#: The medial border is nearly straight, and its middle is meant: what of it is as far medial up to this; what is
+#: expected weighs less than at the inferior border (``estimate.extreme``).
+_MEDIAL_MM, _MEDIAL_CHARGE_MM = 0.8, 120.0
 #: A smaller gap is none.
 _SMALLEST_MM2 = 150.0
 
@@ -35,7 +38,7 @@ def obturator_foramen(
     """
     rim = foramen_rim(hip, half, middle)
     lowest, lowest_spread = extreme(rim, -rim[:, 1], half.local(expected_iof))
-    medial, medial_spread = extreme(rim, -rim[:, 0], half.local(expected_mof))
+    medial, medial_spread = extreme(rim, -rim[:, 0], half.local(expected_mof), _MEDIAL_CHARGE_MM, _MEDIAL_MM)
     return Estimate(half.lps(lowest), lowest_spread), Estimate(half.lps(medial), medial_spread)
 
 

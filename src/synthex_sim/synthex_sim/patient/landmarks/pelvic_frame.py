@@ -11,23 +11,25 @@ from scipy.spatial import ConvexHull
 from synthex_sim.patient.landmarks.bone_shape import BoneShape
 
 #: Mean positions in the anterior pelvic plane frame of a pelvis with 231 mm between the ASIS: x lateral, y superior,
-#: z anterior, mm. FH is where sphere fits to real femoral heads lie; the rest is the mean of 337 pelves.
+#: z anterior, mm. From the mean of 337 pelves (the shape model of Pelphix, Killeen et al. 2023); FH and the middle of
+#: the obturator foramen from the mean hip bone of the I-STAR shape model (Han et al., Phys. Med. Biol. 2019).
 MEAN_MM: Mapping[str, tuple[float, float, float]] = {
-    "FH": (90, -83, -29),
+    "FH": (93, -82, -27),
     "GSN": (64, -39, -78),
     "IOF": (49, -125, -48),
     "MOF": (26, -101, -12),
     "SPS": (6, -87, 18),
     "IPS": (5, -113, 0),
     "ASIS": (116, 0, 0),
-    "foramen": (50, -104, -26),
+    "foramen": (50, -105, -22),
 }
-_FAR_MM = 10.0
-#: Bones of which one has less than this of the other's surface are not seen alike.
-_ALIKE = 0.75
 _MEAN_WIDTH_MM = 2 * MEAN_MM["ASIS"][0]
+#: A landmark that is off by this counts half in a fit.
+_FAR_MM = 10.0
+#: Bones of which one has less than this share of the other's surface are not seen alike.
+_ALIKE = 0.75
 #: The plane on which a pelvis rests face down touches the pubic tubercles, not the IPS: it leans this much more.
-_TABLE_LEAN = np.radians(12.0)
+_TABLE_LEAN_DEG = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,14 @@ class PelvicFrame:
     def expected(self, name: str) -> np.ndarray:
         """(3,) LPS mm: where a landmark (``FH-l``) would lie if this were the mean pelvis."""
         return self.origin + self.size * self.axes @ mean_position(name)
+
+    def tilted(self, tilt_deg: float) -> PelvicFrame:
+        """The frame turned about its x by an angle: y towards z; the middle between the hip centres stays."""
+        a = np.radians(tilt_deg)
+        turn = np.array([[1.0, 0.0, 0.0], [0.0, np.cos(a), -np.sin(a)], [0.0, np.sin(a), np.cos(a)]])
+        hips = self.size * np.array(MEAN_MM["FH"]) * (0.0, 1.0, 1.0)
+        axes = self.axes @ turn
+        return PelvicFrame(axes, self.origin + self.axes @ hips - axes @ hips, self.size)
 
     def half(self, side: int) -> HalfFrame:
         """The half of the pelvis on one side, +1 left, -1 right."""
@@ -87,6 +97,7 @@ class HalfFrame:
         steps = np.array([axis[1] - axis[0] for axis in (x, y, z)])
         corner = self.lps(np.array([x[0], y[0], z[0]]))
         return bone.sample_lattice(corner, self.axes * steps, (len(x), len(y), len(z)))
+
 
 def anterior_pelvic_plane(points: Mapping[str, np.ndarray]) -> PelvicFrame:
     """The frame that four landmarks define: x along the ASIS, y from the IPS up to them and across x, z = x cross y.
@@ -176,9 +187,7 @@ def resting_frame(left: np.ndarray, right: np.ndarray, heads: Mapping[str, np.nd
     if len(heads) == 2:
         across = heads["FH-l"] - heads["FH-r"]
     flat = frame_of(across, np.cross(_table(np.concatenate([left, right]), middle), across), middle, 1.0).axes
-    turn = np.array([[1, 0, 0], [0, np.cos(_TABLE_LEAN), -np.sin(_TABLE_LEAN)],
-                     [0, np.sin(_TABLE_LEAN), np.cos(_TABLE_LEAN)]])
-    axes = flat @ turn
+    axes = PelvicFrame(flat, middle, 1.0).tilted(_TABLE_LEAN_DEG).axes
     anchors = dict(heads)
     if len(heads) < 2:
         spines = {"ASIS-l": _foremost(left, middle, axes), "ASIS-r": _foremost(right, middle, axes)}

@@ -1,0 +1,89 @@
+"""Patients that are made of somebody's files, no CT among them: how they are named, and which options they take.
+
+``dressed:PATH?seed=3`` is a label map with drawn tissue, ``shape_model:FOLDER?seed=3`` a sample of a shape model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from synthex_sim.patient.ct_patient import LoadedPatient
+from synthex_sim.patient.dressed import dressed_patient
+from synthex_sim.patient.label_scheme import LabelScheme
+from synthex_sim.patient.shape_model import shape_model_patient
+from synthex_sim.patient.volume_file import read_volume
+
+DRESSED, SHAPE_MODEL = "dressed:", "shape_model:"
+PREFIXES = (DRESSED, SHAPE_MODEL)
+_OPTIONS = {DRESSED: ("seed", "mask"), SHAPE_MODEL: ("seed",)}
+_MASK_ENDINGS = (".mhd", ".mha", ".nii.gz", ".nii", ".nrrd", ".nhdr")
+_SPACING_MM = 1.5
+
+
+@dataclass(frozen=True)
+class MadePatient:
+    """A name taken apart.
+
+    Attributes:
+        kind: one of ``PREFIXES``.
+        path: of the label map, or of the folder with the shape models.
+        seed: which person is made of it.
+        mask: path of the body mask, or empty.
+    """
+
+    kind: str
+    path: str
+    seed: int = 0
+    mask: str = ""
+
+
+def parse_made(source: str) -> MadePatient:
+    """Takes the name of a made patient apart.
+
+    Raises:
+        FileNotFoundError: there is no such path.
+        ValueError: an option that this kind does not take, or a seed that is no whole number.
+    """
+    kind = next(prefix for prefix in PREFIXES if source.startswith(prefix))
+    path, _, query = source.removeprefix(kind).partition("?")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    for name in given:
+        if name not in _OPTIONS[kind]:
+            raise ValueError(f"patient '{source}': {name} is no option; {kind}PATH takes {', '.join(_OPTIONS[kind])}")
+    if query and not given:
+        raise ValueError(f"patient '{source}': options are written as {kind}PATH?seed=3")
+    seed = given.get("seed", "0")
+    if not seed.isdecimal():
+        raise ValueError(f"patient '{source}': the seed is a whole number, as in {kind}PATH?seed=3")
+    if not path or not Path(path).exists():
+        what = "label map" if kind == DRESSED else "folder of shape models"
+        raise FileNotFoundError(f"patient '{source}': the {what} '{path}' does not exist")
+    return MadePatient(kind, path, int(seed), given.get("mask", ""))
+
+
+def load_made(source: str, scheme: LabelScheme | None, spacing_mm: float | None = None) -> LoadedPatient:
+    """Makes the patient that a name with one of ``PREFIXES`` stands for.
+
+    Args:
+        source: ``dressed:PATH`` or ``shape_model:FOLDER`` with options.
+        scheme: what the ids of a dressed label map mean; None for the project's own.
+        spacing_mm: edge of the voxels; None for 1.5 mm.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or unfit, or the name is wrong; the message says which.
+    """
+    made = parse_made(source)
+    spacing_mm = _SPACING_MM if spacing_mm is None else spacing_mm
+    if made.kind == SHAPE_MODEL:
+        return shape_model_patient(Path(made.path), made.seed, spacing_mm)
+    mask = Path(made.mask) if made.mask else mask_beside(Path(made.path))
+    body = None if mask is None else read_volume(str(mask), "body mask")
+    return dressed_patient(read_volume(made.path, "label map"), scheme, body, made.seed, spacing_mm)
+
+
+def mask_beside(labels: Path) -> Path | None:
+    """The file called ``mask`` in the label map's folder, in any format of one file; None where there is none."""
+    paths = [labels.parent / f"mask{ending}" for ending in _MASK_ENDINGS]
+    return next((path for path in paths if path.is_file() and path != labels), None)
