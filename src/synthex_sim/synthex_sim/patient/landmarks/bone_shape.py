@@ -12,7 +12,6 @@ from skimage.measure import euler_number, marching_cubes
 
 from synthex_sim.patient.landmarks.interpolation import interpolate_lattice
 from synthex_sim.patient.slice_distances import slice_distances
-from synthex_sim.patient.slice_distances import slice_distances
 
 #: Voxels finer than this are averaged: what is lost is below the label map's own accuracy, what is won is time.
 _WORKING_MM = 1.5
