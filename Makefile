@@ -21,8 +21,8 @@ help: ## show this
 	@echo 'Variables, e.g. make session PATIENT=my_ct.nii.gz FRAMES=60:'
 	@sed -n 's/^#var \([A-Z_]*\) */\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  %-18s %s\n' "$$name" "$$text"; done
 
-#var PATIENT           phantom:<seed> or a CT: DICOM, NIfTI, NRRD, MetaImage (session; weights: measure on it, too)
-#var LABELS            label map of the CT (session, weights)
+#var PATIENT           phantom:<seed>, thorax:<seed>, a CT, dressed:<label map>, shape_model:<folder> (session; weights: measure on it)
+#var LABELS            label map of the CT, or totalsegmentator (session, weights)
 #var LABEL_SCHEME      what its ids mean: a name in config/labels or a file (session, weights)
 #var CT_NAME           what the model card calls that CT (weights)
 #var WEIGHTS           weights of the network, .safetensors (session, replay, offline, evaluate)
@@ -129,4 +129,4 @@ clean: ## remove what was built, logs and the virtual environment; runs/, models
 
 RUN_DIR = $(if $(RUN),runs/$(RUN))
 # A launch file cannot look into the run folder for whom it shows.
-REPLAY_PLAN = $(or $(PLAN),$(shell sed -n 's/^ *"patient": "\(phantom:[0-9]*\)".*/\1/p' '$(or $(BAG),runs/latest)/recording.json' 2>/dev/null))
+REPLAY_PLAN = $(or $(PLAN),$(shell sed -n 's/^ *"patient": "\(phantom:[^"]*\)".*/\1/p' '$(or $(BAG),runs/latest)/recording.json' 2>/dev/null))

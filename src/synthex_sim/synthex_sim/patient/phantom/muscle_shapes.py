@@ -1,7 +1,7 @@
 """Muscles of hip, thigh and back as ribbons of spheres: where they run in a mean pelvis with its legs slightly bent.
 
 Proportions measured on the left muscles of the manual label map Pelvic-Ref-001 (yuta-hi/pelvic-annonation, MIT),
-scaled to the mean pelvis of ``frame`` and rounded: 77 to 88 % of a muscle (Dice) lie where the label map has it.
+scaled to the mean pelvis of ``frame`` and rounded. Dice with that map 0.71 to 0.88, gracilis 0.40.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Loop control points. S1 to S3 are the mean sacrum of the I-STAR statistical shape model (Han et al., Phys. Med. Biol.
 2019, doi 10.1088/1361-6560/ab1456, CC BY 4.0) made symmetric, met to 0.3 mm (median) and 0.6 mm (95 %). S4, S5 and the
-coccyx were drawn after sections of two manual label maps (yuta-hi/pelvic-annonation, MIT). Pelvic frame.
+coccyx were drawn by hand after sections of the label map Pelvic-Ref-001 (yuta-hi/pelvic-annonation, MIT). Pelvic frame.
 """
 
 from __future__ import annotations
