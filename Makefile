@@ -23,6 +23,7 @@ help: ## show this
 
 #var PATIENT           phantom:<seed>, thorax:<seed>, a CT, dressed:<label map>, shape_model:<folder> (session; weights: measure on it)
 #var LABELS            label map of the CT, or totalsegmentator (session, weights)
+#var LANDMARKS         landmarks marked on the CT in 3D Slicer (session)
 #var LABEL_SCHEME      what its ids mean: a name in config/labels or a file (session, weights)
 #var CT_NAME           what the model card calls that CT (weights)
 #var WEIGHTS           weights of the network, .safetensors (session, replay, offline, evaluate)
@@ -58,7 +59,7 @@ session: ## simulate a session: images, manipulator, perception, viewer, recordi
 	@[ ! -t 1 ] || stay=stay:=true; \
 	$(SETUP) --profile run $(LAUNCH) session.launch.yaml $(call arg,patient,PATIENT) $(call arg,labels,LABELS) \
 	  $(call arg,weights,WEIGHTS) $(call arg,frames,FRAMES) $(call arg,rate_hz,RATE) $(call arg,seed,SEED) \
-	  $(call arg,label_scheme,LABEL_SCHEME) $(call arg,run_dir,RUN_DIR) $(call arg,viewer,VIEWER) \
+	  $(call arg,label_scheme,LABEL_SCHEME) $(call arg,landmarks,LANDMARKS) $(call arg,run_dir,RUN_DIR) $(call arg,viewer,VIEWER) \
 	  $(if $(DURATION),'duration_s:=$(DURATION)' $(if $(FRAMES),,frames:=0),$$stay) $(ARGS)
 
 record: ## record what runs elsewhere on this machine

@@ -64,7 +64,7 @@ def main() -> None:
         path, labels, scheme = (source.split(",") + ["", ""])[:3]
         patient = load_patient(path, labels, scheme, str(REPOSITORY / "config" / "labels"))
         pictures.append((Path(path).name, shown(radiograph(simulator, patient, options.rows))))
-    save(options.out, sheet(pictures, options.columns), most_kb=1500)
+    save(options.out, sheet(pictures, options.columns), most_kb=600)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def mirrored(phantom):
 def test_they_are_where_the_phantom_has_them(phantom):
     found = find_landmarks(phantom.labels, phantom.affine)
     errors = errors_mm(found, phantom.landmarks)
-    assert np.median(errors) < 1.7 and errors.max() < 6.5
+    assert np.median(errors) < 1.3 and errors.max() < 5.0
     heads = [n.startswith("FH") for n in anatomy.HIP_LANDMARKS]
     assert errors[heads].max() < 0.5
     assert set(found.quality_mm) == set(found.points) and min(found.quality_mm.values()) > 0
@@ -52,7 +52,7 @@ def test_storage_order_does_not_matter(phantom):
 def test_a_mirrored_pelvis_has_mirrored_landmarks(phantom):
     labels, affine, exact = mirrored(phantom)
     errors = errors_mm(find_landmarks(labels, affine), exact)
-    assert np.median(errors) < 1.7 and errors.max() < 6.5
+    assert np.median(errors) < 1.3 and errors.max() < 5.0
 
 
 def test_sides_the_wrong_way_round_are_refused(phantom):

@@ -18,7 +18,8 @@ from synthex_sim.xray.renderer import PATIENT_ALONE, RENDERERS
 from synthex_sim.xray.simulator import PROJECTORS
 
 TABLE = (
-    Parameter("patient", str, "phantom:7", "phantom:SEED, path of a CT, others of docs/patients.md, or none", read_only=True),
+    Parameter("patient", str, "phantom:7", "phantom:SEED, path of a CT, others of docs/patients.md, or none",
+              read_only=True),
     Parameter("labels", str, "", "path of a label map for the CT, or totalsegmentator", read_only=True),
     Parameter("label_scheme", str, "", "label scheme of that map: a name in label_scheme_folder or a file; empty: the "
               "project's own ids", read_only=True),
