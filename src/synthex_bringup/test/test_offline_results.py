@@ -21,7 +21,7 @@ from synthex_bringup.offline.settings import DETECTION, DEVICE, LIMITS, MODEL, N
 from synthex_bringup.offline.summary import Circumstances, summarise
 from synthex_bringup.recording.bag_reader import SessionBag
 from synthex_bringup.recording.bag_writer import BagWriter
-from synthex_bringup.recording.details import RecordingDetails
+from synthex_bringup.recording.details import RecordingDetails, without_identity
 from synthex_bringup.report.accuracy import Point, Scale
 from synthex_bringup.report.frames import Exposed, Frame, Manipulator, SessionFrames, read_frames
 from synthex_perception.inference.detections import Detections
@@ -324,6 +324,7 @@ def test_pixel_and_depth_of_a_true_landmark_make_a_point(tmp_path):
 # -- plan and parameters ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("given", "patient", "plan"), [
     ("", "phantom:7", "phantom:7"), ("", "a CT from a file", NO_PLAN), ("", "", NO_PLAN),
+    ("", "thorax:7?lesions=no", NO_PLAN), ("", "a patient made from files", NO_PLAN),
     ("phantom:7", "phantom:7", "phantom:7"), ("phantom:7", "", "phantom:7"), ("none", "phantom:7", NO_PLAN),
 ])
 def test_the_plan_is_that_of_whom_the_recording_shows(given, patient, plan):
@@ -336,6 +337,16 @@ def test_the_plan_is_that_of_whom_the_recording_shows(given, patient, plan):
 def test_the_plan_of_somebody_else_is_refused(given, patient):
     with pytest.raises(ValueError, match="plan"):
         plan_for(given, patient)
+
+
+@pytest.mark.parametrize(("patient", "words"), [
+    ("", ""), ("none", "none"), ("phantom:7?table=yes", "phantom:7?table=yes"), ("thorax:3", "thorax:3"),
+    ("thorax:3?lesions=no", "thorax:3?lesions=no"), ("/scans/doe_jane/ct.nii.gz#2", "a CT from a file"),
+    ("dressed:/scans/doe_jane/label.mhd?seed=3&mask=/doe/mask.mha", "a patient made from files"),
+    ("shape_model:doe_jane?seed=3", "a patient made from files"),
+])
+def test_a_recording_names_patients_that_are_nobody_and_no_files(patient, words):
+    assert without_identity(patient) == words
 
 
 def test_the_patient_is_found_beside_the_bag_however_it_is_named(tmp_path):

@@ -165,6 +165,30 @@ def test_distances_of_slices_are_of_the_sign_of_the_outline():
     assert (distance[:, :, 0] == 4.5).all() and distance[4, 4, 1] == pytest.approx(-1.5)
 
 
+def test_distances_of_slices_are_those_that_the_whole_slice_gives():
+    rng = np.random.default_rng(5)
+    mask = ndimage.gaussian_filter(rng.standard_normal((40, 30, 6)), (3, 3, 0)) > 0.12
+    mask[:25, :, 2] = mask[:, 8:, 3] = False  # small, and at a border
+    spacing, reach = np.array([1.0, 1.2, 3.0]), 4.5
+    distance = slice_distances(mask, 2, spacing)
+    for k in range(6):
+        inside = ndimage.distance_transform_edt(mask[..., k], sampling=spacing[:2])
+        outside = ndimage.distance_transform_edt(~mask[..., k], sampling=spacing[:2])
+        whole = np.clip(np.where(mask[..., k], 0.55 - inside, outside - 0.55), -reach, reach)
+        assert np.array_equal(distance[..., k], whole.astype(np.float32))
+
+
+def test_air_beside_the_body_changes_nothing(drawn):
+    labels, mask, _ = drawn
+    more = [(60, 70), (50, 0), (0, 0)]
+    affine = labels.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ (60, 50, 0)
+    wide = [Volume(np.pad(volume.values, more), affine, "") for volume in (labels, mask)]
+    one, other = (dressed_patient(a, SCHEME, b, 3, 6.0).patient for a, b in ((labels, mask), wide))
+    assert np.allclose(one.affine, other.affine) and np.array_equal(one.labels, other.labels)
+    assert np.abs(one.hu.astype(int) - other.hu).max() <= 1  # the last bit of the origin is another
+
+
 def write(path, volume):
     image = sitk.GetImageFromArray(volume.values.transpose(2, 1, 0))
     image.SetSpacing([float(n) for n in volume.spacing_mm])

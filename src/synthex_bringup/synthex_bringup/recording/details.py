@@ -13,6 +13,9 @@ from synthex_sim.whole_files import write_whole
 
 from .files import RECORDING
 
+#: How names of patients begin that stand for nobody, and of those that are made of somebody's files.
+_INVENTED, _OF_FILES = ("phantom:", "thorax:"), ("dressed:", "shape_model:")
+
 
 @dataclass(frozen=True)
 class RosDetails:
@@ -90,4 +93,6 @@ def utc_now() -> str:
 
 def without_identity(patient: str) -> str:
     """What was imaged, in words that cannot hold a person's name: a file's name or folder often does."""
-    return patient if patient in ("", "none") or patient.startswith("phantom:") else "a CT from a file"
+    if patient in ("", "none") or patient.startswith(_INVENTED):
+        return patient
+    return "a patient made from files" if patient.startswith(_OF_FILES) else "a CT from a file"

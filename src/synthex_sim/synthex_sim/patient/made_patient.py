@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+import numpy as np
+
 from synthex_sim.patient.ct_patient import LoadedPatient
 from synthex_sim.patient.dressed import dressed_patient
+from synthex_sim.patient.kept_patients import kept_patient
 from synthex_sim.patient.label_scheme import LabelScheme
 from synthex_sim.patient.shape_model import shape_model_patient
+from synthex_sim.patient.shape_model.atlas import FILES, load_atlas
+from synthex_sim.patient.volume import Volume
 from synthex_sim.patient.volume_file import read_volume
 
 DRESSED, SHAPE_MODEL = "dressed:", "shape_model:"
@@ -64,7 +70,7 @@ def parse_made(source: str) -> MadePatient:
 
 
 def load_made(source: str, scheme: LabelScheme | None, spacing_mm: float | None = None) -> LoadedPatient:
-    """Makes the patient that a name with one of ``PREFIXES`` stands for.
+    """The patient that a name with one of ``PREFIXES`` stands for, made once from files of the same content.
 
     Args:
         source: ``dressed:PATH`` or ``shape_model:FOLDER`` with options.
@@ -77,10 +83,41 @@ def load_made(source: str, scheme: LabelScheme | None, spacing_mm: float | None 
     made = parse_made(source)
     spacing_mm = _SPACING_MM if spacing_mm is None else spacing_mm
     if made.kind == SHAPE_MODEL:
-        return shape_model_patient(Path(made.path), made.seed, spacing_mm)
+        return _sampled(Path(made.path), made.seed, spacing_mm)
     mask = Path(made.mask) if made.mask else mask_beside(Path(made.path))
     body = None if mask is None else read_volume(str(mask), "body mask")
-    return dressed_patient(read_volume(made.path, "label map"), scheme, body, made.seed, spacing_mm)
+    return _dressed(read_volume(made.path, "label map"), scheme, body, made.seed, spacing_mm)
+
+
+def _dressed(labels: Volume, scheme: LabelScheme | None, mask: Volume | None, seed: int, spacing_mm: float
+             ) -> LoadedPatient:  # fmt: skip
+    """As ``dressed_patient``. What reading said of the user's files is not kept: it is read, and said, each time."""
+    bare = replace(labels, notes=())
+    made_of = ("dressed", _digest(labels), scheme, None if mask is None else _digest(mask), seed, float(spacing_mm))
+    loaded = kept_patient(made_of, lambda: dressed_patient(bare, scheme, mask, seed, spacing_mm))
+    return replace(loaded, notes=(*labels.notes, *loaded.notes))
+
+
+def _sampled(folder: Path, seed: int, spacing_mm: float) -> LoadedPatient:
+    """As ``shape_model_patient``."""
+    paths = [folder / name for name in FILES.values()]
+    if not all(path.is_file() for path in paths):
+        return shape_model_patient(folder, seed, spacing_mm)  # which says what is missing
+    made_of = ("shape model", *(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths), seed,
+               float(spacing_mm))
+
+    def make() -> LoadedPatient:
+        load_atlas.cache_clear()  # the files may be others than when this process last read them
+        return shape_model_patient(folder, seed, spacing_mm)
+
+    return kept_patient(made_of, make)
+
+
+def _digest(volume: Volume) -> str:
+    """Of its voxels and where they are, whichever format and however many files they were read from."""
+    digest = hashlib.sha256(repr((volume.shape, volume.values.dtype.str, volume.affine.tolist())).encode())
+    digest.update(np.ascontiguousarray(volume.values.T).data)  # as files hold them, which needs no copy
+    return digest.hexdigest()
 
 
 def mask_beside(labels: Path) -> Path | None:

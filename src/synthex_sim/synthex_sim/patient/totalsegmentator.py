@@ -8,7 +8,6 @@ unless that is switched off in its settings.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -20,6 +19,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
+from synthex_sim.file_lock import locked
 from synthex_sim.patient.nifti import read_nifti
 from synthex_sim.patient.resample import isotropic
 from synthex_sim.patient.volume import Volume
@@ -53,8 +53,7 @@ def segment(ct: Volume, request: str) -> Volume:
     """
     made = _cache() / f"{_key(ct, request)}.nii.gz"
     made.parent.mkdir(parents=True, exist_ok=True)
-    with open(made.with_suffix(".lock"), "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+    with locked(made.with_suffix(".lock")):
         if not made.is_file():
             _make(ct, request, made)
     found = read_nifti(made, "label map of TotalSegmentator:")

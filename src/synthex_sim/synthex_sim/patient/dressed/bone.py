@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from synthex_sim import anatomy
 from synthex_sim.patient.dressed.input_labels import InputLabels
-from synthex_sim.patient.dressed.solid import filled, solid_distances, true_distances
+from synthex_sim.patient.dressed.solid import MARGIN_MM, filled, solid_distances, true_distances
 from synthex_sim.patient.phantom.dress import Dresser
 from synthex_sim.patient.phantom.shapes import Grid
 from synthex_sim.patient.phantom.texture import noise
@@ -27,15 +27,17 @@ _HIP_CORTEX_MM, _SACRUM_CORTEX_MM, _VERTEBRA_CORTEX_MM = 1.15, 0.75, 0.75
 def bone_solids(drawn: InputLabels, grid: Grid) -> dict[int, tuple]:
     """Label -> block, its grid and true depths of each bone; where bones touch a gap is made."""
     solids = {}
-    for label in anatomy.BONE_LABELS:
-        mask = drawn.labels == label
-        if not mask.any():
+    for label, outer in enumerate(ndimage.find_objects(drawn.labels, max(anatomy.BONE_LABELS)), 1):
+        if outer is None or label not in anatomy.BONE_LABELS:
             continue
+        around, origin = drawn.around(outer, MARGIN_MM)
+        labels = drawn.labels[around]
+        mask = labels == label
         box = ndimage.find_objects(mask.view(np.uint8))[0]
         whole = np.zeros_like(mask)
         whole[box] = filled(mask[box], drawn.spacing_mm)
-        whole &= (drawn.labels == 0) | mask
-        block, part, field = solid_distances(whole, drawn.origin_mm, drawn.spacing_mm, grid)
+        whole &= (labels == 0) | mask
+        block, part, field = solid_distances(whole, origin, drawn.spacing_mm, grid)
         solids[label] = block, part, true_distances(field, grid.spacing_mm)
     return _parted(solids, grid)
 

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from synthex_sim.patient.label_map import LabelMap
 from synthex_sim.patient.volume import Volume, same_grid
 
 #: Axes may be off those of the patient by this much, as a sine.
 _OBLIQUE = 0.02
+#: Air that is kept beside body and labels, mm: more than ``body.grid_around`` and ``solid.MARGIN_MM`` ask for.
+_AIR_MM = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,14 @@ class InputLabels:
     origin_mm: np.ndarray
     spacing_mm: np.ndarray
 
+    def around(self, box: tuple[slice, ...], margin_mm: float) -> tuple[tuple[slice, ...], np.ndarray]:
+        """A box of voxels with a margin, as far as there are voxels, and (3,) LPS mm of its first one."""
+        margin = np.ceil(margin_mm / self.spacing_mm).astype(int)
+        low = np.maximum([side.start for side in box] - margin, 0)
+        high = np.minimum([side.stop for side in box] + margin, self.labels.shape)
+        whole = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        return whole, self.origin_mm + low * self.spacing_mm
+
 
 def input_labels(named: LabelMap, affine: np.ndarray, mask: Volume | None) -> InputLabels:
     """Label map and mask on their common grid.
@@ -51,8 +62,19 @@ def input_labels(named: LabelMap, affine: np.ndarray, mask: Volume | None) -> In
         if not (mask.values > 0).any():
             raise ValueError("the body mask is empty")
     labels, origin, spacing = _along_lps(named.labels, affine)
-    body = None if mask is None else _along_lps(mask.values > 0, affine)[0]
-    return InputLabels(labels, named.structures, body, origin, spacing)
+    if mask is None:
+        return InputLabels(np.ascontiguousarray(labels), named.structures, None, origin, spacing)
+    body = _along_lps(mask.values > 0, affine)[0]
+    return _without_air(InputLabels(labels, named.structures, body, origin, spacing))
+
+
+def _without_air(drawn: InputLabels) -> InputLabels:
+    """The same with less of what lies beside body and labels; all slices remain."""
+    some = (drawn.body | (drawn.labels > 0)).any(axis=2)
+    plane = ndimage.find_objects(some.view(np.uint8))[0]
+    box, origin = drawn.around((*plane, slice(0, drawn.labels.shape[2])), _AIR_MM)
+    labels, body = (np.ascontiguousarray(values[box]) for values in (drawn.labels, drawn.body))
+    return InputLabels(labels, drawn.structures, body, origin, drawn.spacing_mm)
 
 
 def _along_lps(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

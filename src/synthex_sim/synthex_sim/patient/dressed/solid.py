@@ -19,7 +19,7 @@ _LEAK_MM = 1.5
 #: Enclosed in so many of the three planes is inside.
 _PLANES = 2
 #: Around a label, so that its distances are known beside it.
-_MARGIN_MM = 9.0
+MARGIN_MM = 9.0
 
 
 def solid_distances(mask: np.ndarray, origin_mm: np.ndarray, spacing_mm: np.ndarray, grid: Grid) -> tuple:
@@ -38,7 +38,7 @@ def solid_distances(mask: np.ndarray, origin_mm: np.ndarray, spacing_mm: np.ndar
     box = ndimage.find_objects(mask.view(np.uint8))
     if not box:
         return None
-    margin = np.ceil(_MARGIN_MM / spacing_mm).astype(int)
+    margin = np.ceil(MARGIN_MM / spacing_mm).astype(int)
     low = np.maximum([side.start for side in box[0]] - margin, 0)
     high = np.minimum([side.stop for side in box[0]] + margin, mask.shape)
     part = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from synthex_sim.patient.dressed.input_labels import InputLabels
-from synthex_sim.patient.dressed.solid import solid_distances
+from synthex_sim.patient.dressed.solid import MARGIN_MM, solid_distances
 from synthex_sim.patient.patient import FIRST_STRUCTURE
 from synthex_sim.patient.phantom.parameters import Person
 from synthex_sim.patient.phantom.shapes import Grid
@@ -25,9 +26,10 @@ _BY_NAME = {
 def muscle_solids(drawn: InputLabels, grid: Grid) -> dict[int, tuple]:
     """Label of each structure that is no bone and is there -> block, its grid and distances (``solid_distances``)."""
     solids = {}
-    for label in np.flatnonzero(np.bincount(drawn.labels.ravel(), minlength=FIRST_STRUCTURE)):
-        if label >= FIRST_STRUCTURE:
-            solids[int(label)] = solid_distances(drawn.labels == label, drawn.origin_mm, drawn.spacing_mm, grid)
+    for label, box in enumerate(ndimage.find_objects(drawn.labels), 1):
+        if box is not None and label >= FIRST_STRUCTURE:
+            part, origin = drawn.around(box, MARGIN_MM)
+            solids[label] = solid_distances(drawn.labels[part] == label, origin, drawn.spacing_mm, grid)
     return solids
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
+from synthex_sim.patient.ct_patient import LoadedPatient
+from synthex_sim.patient.kept_patients import kept_patient
 from synthex_sim.patient.patient import Patient
 from synthex_sim.patient.thorax.build import make_thorax
 
@@ -29,10 +31,11 @@ def parse_thorax(source: str) -> tuple[int, bool | None]:
 
 
 def thorax_patient(source: str, spacing_mm: float = 1.5) -> Patient:
-    """The patient that a name of this kind stands for.
+    """The patient that a name of this kind stands for, built once.
 
     Raises:
         ValueError: as of ``parse_thorax``, and a seed that is too great.
     """
     seed, with_lesions = parse_thorax(source)
-    return make_thorax(seed, spacing_mm, with_lesions).patient
+    made_of = ("thorax", seed, with_lesions, float(spacing_mm))
+    return kept_patient(made_of, lambda: LoadedPatient(make_thorax(seed, spacing_mm, with_lesions).patient, ())).patient
