@@ -70,9 +70,9 @@ def draw_lesions(
     inside = sides != 0
     low, high = z[inside].min(), z[inside].max()
     front, back = y[inside].min(), y[inside].max()
-    weight = np.exp(-depth_mm / rng.uniform(7, 16))  # peripheral
+    weight = np.exp(-depth_mm / rng.uniform(9, 50))  # peripheral
     weight *= 1 / (1 + np.exp(((z - low) / (high - low) - 0.45) / 0.10))  # lower lobes
-    weight *= 0.25 + np.clip((y - front) / (back - front), 0, 1)  # dependent parts
+    weight *= 0.1 + np.clip((y - front) / (back - front), 0, 1) ** 2  # dependent parts
     main = int(rng.choice((-1, 1)))
     other = rng.uniform(0.35, 1.0) if rng.uniform() < _BILATERAL else 0.0
     share = {main: 1 / (1 + other), -main: other / (1 + other)}
@@ -101,7 +101,7 @@ def _outward(depth_mm: np.ndarray, index: int, rng: np.random.Generator) -> np.n
 
 
 def _lesion(center, outward, severity, whole, rng) -> Lesion:
-    size = float(np.clip(rng.lognormal(np.log(11 + 12 * severity), 0.4), 5, 42))
+    size = float(np.clip(rng.lognormal(np.log(12 + 15 * severity), 0.4), 5, 48))
     side = np.cross(outward, rng.normal(0, 1, 3))
     side /= np.linalg.norm(side)
     axes = size * np.array([rng.uniform(0.55, 0.95), rng.uniform(0.9, 1.5), rng.uniform(0.9, 1.5)])
