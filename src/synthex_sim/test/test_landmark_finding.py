@@ -8,6 +8,8 @@ from synthex_sim.patient.landmarks.find import find_landmarks
 from synthex_sim.patient.landmarks.slicer import read_landmarks, write_landmarks
 from synthex_sim.patient.phantom import make_phantom
 
+MARKUPS = '{"markups": [{"type": "Fiducial", "controlPoints": [{"label": %s}]}]}'
+
 
 @pytest.fixture(scope="module", params=[1003, 1008])
 def phantom(request):
@@ -78,6 +80,19 @@ def test_no_hip_bone_no_landmarks():
     assert not empty.points and set(empty.refused) == set(anatomy.HIP_LANDMARKS) and empty.frame is None
 
 
+def test_labels_that_meet_in_a_plane_are_refused_in_plain_words():
+    halves = np.full((40, 40, 40), anatomy.RIGHT_HEMIPELVIS, np.uint8)
+    halves[20:] = anatomy.LEFT_HEMIPELVIS
+    with pytest.raises(ValueError, match="hip bones is one plane"):
+        find_landmarks(halves, np.diag([3.0, 3.0, 3.0, 1.0]))
+
+
+def test_a_hip_bone_far_from_its_socket_is_no_error():
+    labels = np.zeros((60, 60, 60), np.uint8)
+    labels[40:], labels[5:15, 20:40, 20:40] = anatomy.LEFT_HEMIPELVIS, anatomy.RIGHT_HEMIPELVIS
+    assert set(find_landmarks(labels, np.diag([3.0, 3.0, 3.0, 1.0])).refused) == set(anatomy.HIP_LANDMARKS)
+
+
 @pytest.mark.parametrize("name", ["points.mrk.json", "points.fcsv"])
 def test_slicer_files_hold_what_was_written(tmp_path, name):
     points = {"FH-l": np.array([83.25, -1.5, 1000.125]), "ASIS-r": np.array([-116.0, 0.0, 40.0])}
@@ -102,6 +117,10 @@ def test_points_in_ras_become_lps(tmp_path):
     ("a.mrk.json", "{", "landmarks .*a.mrk.json"),
     ("a.fcsv", "", "a.fcsv"),
     ("a.txt", "", "end in .mrk.json or .fcsv"),
+    ("a.mrk.json", MARKUPS % '"FH-l", "position": [5.0]', "'FH-l' has no position of three numbers"),
+    ("a.mrk.json", MARKUPS % '"FH-l", "position": 5.0', "'FH-l' has no position of three numbers"),
+    ("a.mrk.json", MARKUPS % 'null, "position": [1.0, 2.0, 3.0]', "no proper name"),
+    ("a.fcsv", "# CoordinateSystem = LPS\n" + 200_000 * "1", "line 2 is not comma separated"),
 ])
 def test_files_that_hold_no_landmarks_are_refused(tmp_path, name, text, reason):
     (tmp_path / name).write_text(text)

@@ -135,6 +135,19 @@ def test_without_consent_nothing_is_asked_for_and_nothing_written(place, capsys,
     assert not place.into.exists() and place.archive.asked == []
 
 
+def test_where_there_is_no_terminal_at_all_nobody_agrees(place, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)  # as where a script has closed it
+    assert place.run("bones", "--into", str(place.into)) == 1
+    assert "nobody is at the terminal" in capsys.readouterr().err and not place.into.exists()
+
+
+def test_a_file_is_no_place_to_fetch_into_and_that_is_said_before_anybody_agrees(place, capsys, tmp_path):
+    (tmp_path / "file").write_text("of the user")
+    assert place.run("bones", "--into", str(tmp_path / "file")) == 1
+    shown = capsys.readouterr()
+    assert "is a file; name a folder" in shown.err and not shown.out and place.archive.asked == []
+
+
 def test_a_person_agrees_by_typing_the_name(place, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", Terminal("bones\n"))
     assert place.run("bones", "--into", str(place.into)) == 0

@@ -82,6 +82,38 @@ def test_a_phantom_shows_its_landmarks(tmp_path, monkeypatch):
     assert any(line.startswith("landmarks: FH-l") for line in found.lines)
 
 
+def test_a_thorax_is_inspected_too_with_the_voxels_that_were_asked_for(monkeypatch):
+    from synthex_sim.patient import source
+    coarse = source.cached_phantom(7, 6.0)
+    asked = []
+    for name in ("thorax_patient", "cached_phantom"):
+        monkeypatch.setattr(source, name, lambda first, spacing_mm, *more: asked.append((first, spacing_mm)) or coarse)
+    assert inspect_source(Request("thorax:3?lesions=no", spacing_mm=3.0)).usable
+    assert inspect_source(Request("phantom:7", spacing_mm=4.0)).usable
+    assert inspect_source(Request("phantom:8")).usable
+    assert asked == [("thorax:3?lesions=no", 3.0), (7, 4.0), (8, 1.5)]
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["phantom:7", "--series", "2"], "series numbers go with DICOM"),
+    (["phantom:7", "--spacing-mm", "-3"], "within 0.5 and 6"),
+    (["thorax:3?lesions=maybe"], "lesions, yes or no"),
+    (["thorax:3", "--labels", "labels.nii.gz"], "no use for the label map"),
+    ([""], "patient '' does not exist; give a CT"),
+    (["missing.nii.gz"], "patient 'missing.nii.gz' does not exist; give a CT"),
+    (["ct", "--label-scheme", "totalsegmentator_v1"], "goes with a label map, and none is given"),
+    (["ct", "--out", "nowhere/a.png"], "the folder nowhere does not exist"),
+    (["ct", "--out", "a.jpg"], "ends in .png"),
+])
+def test_what_cannot_be_meant_is_one_line_and_no_picture(files, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(files)
+    before = sorted(files.rglob("*"))
+    assert main(["inspect", *arguments]) == 1
+    shown = capsys.readouterr()
+    assert words in shown.err and shown.err.count("\n") == 1 and not shown.out
+    assert sorted(files.rglob("*")) == before
+
+
 def test_structures_beyond_the_six_are_told_by_name(files, capsys):
     (files / "scheme.yaml").write_text("1: left_hemipelvis\n2: costal_cartilages\n", encoding="utf-8")
     assert main(["inspect", str(files / "ct"), "--labels", str(files / "labels.nii.gz"), "--label-scheme",

@@ -154,7 +154,8 @@ def test_every_shipped_scheme_can_be_read(config_folder):
 @pytest.mark.parametrize(("content", "reason"), [
     ("1: hemipelvis\n", "give it two ids"), ("yes: femur\n", "not an id"), ("1: [femur]\n", "not an id and a name"),
     ("1: Left Femur\n", "lower-case letters"), ("1: left_femurs\n", "is it left_femur"),
-    ("1: vertebra\n", "is it vertebrae"),
+    ("1: vertebra\n", "is it vertebrae"), ("0: left_femur\n", "0 is what belongs to no structure"),
+    ("-1: left_femur\n", "ids are 1 to"), ("70000: left_femur\n", "ids are 1 to"),
     ("1: continuum_manipulator\n", "a patient has no continuum_manipulator"),
     ("1: femora\n2: left_femur\n", "bones of both sides"), ("1: femora\n2: femur\n3: femur\n", "bones of both sides"),
 ])
@@ -162,6 +163,12 @@ def test_a_scheme_that_cannot_be_meant_is_refused(tmp_path, content, reason):
     (tmp_path / "scheme.yaml").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=reason):
         load_scheme(tmp_path / "scheme.yaml")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64])
+def test_numbers_too_great_for_ids_are_refused(kind):
+    with pytest.raises(ValueError, match="values up to 1e[+]13, which are no ids"):
+        apply_scheme(np.array([0, 1, 10**13]).astype(kind), LabelScheme({1: anatomy.LEFT_FEMUR}))
 
 
 @pytest.mark.parametrize("values", [[0.5, 1], [-1, 1], [np.nan, 1]])

@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser(
         "inspect", help="print what a CT was understood as, and draw three planes through it",
         description=f"Prints what a CT was understood as, and draws three planes through it; {_DISCLAIMER}.")
-    inspect.add_argument("path", help=f"{FORMATS}; or phantom:SEED")
+    inspect.add_argument("path", help=f"{FORMATS}; or phantom:SEED, thorax:SEED and others of docs/patients.md")
     inspect.add_argument("--labels", default="",
                          help="label map, in the same formats; totalsegmentator[:fast] to have it made; none "
                          "(empty: bone by its brightness)")
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
                          help="landmarks marked on the CT in 3D Slicer (.mrk.json, .fcsv); others are found")
     inspect.add_argument("--config-folder", type=Path, default=Path("config"), help="folder with labels/")
     inspect.add_argument("--series", type=int, help="number of the DICOM series, as path#NUMBER")
-    inspect.add_argument("--spacing-mm", type=float, help="resample to cubes of this edge")
+    inspect.add_argument("--spacing-mm", type=float, help="resample to cubes of this edge (of a phantom: make it so)")
     inspect.add_argument("--out", type=Path, default=Path("patient.png"), help="the picture (patient.png)")
     inspect.set_defaults(run=_inspect)
     fetch_command.add_parser(commands, _DISCLAIMER)
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    _check_picture(options.out)  # before minutes of work whose result could not be written
     found = inspect_source(Request(
         options.path, options.labels, options.label_scheme, str(options.config_folder / "labels"), options.series,
         options.spacing_mm, options.landmarks,
@@ -59,6 +60,13 @@ def _inspect(options: argparse.Namespace) -> int:
     write_planes(found.picture, options.out)
     print(f"picture: {options.out}; {_DISCLAIMER}")
     return 0 if found.usable else 2
+
+
+def _check_picture(path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--out {path}: the picture is a PNG; give it a name that ends in .png")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"--out {path}: the folder {path.parent} does not exist; make it first")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from synthex_sim.patient.made_patient import PREFIXES as MADE
 from synthex_sim.patient.patient import FIRST_STRUCTURE, MAX_LABEL, Patient
 from synthex_sim.patient.phantom_name import PHANTOM
 from synthex_sim.patient.planes import CT_WINDOW_HU, Picture
-from synthex_sim.patient.source import labels_for, load_checked_patient, scheme_of
+from synthex_sim.patient.source import check_exists, check_files, labels_for, load_checked_patient, scheme_of
+from synthex_sim.patient.thorax.source import PREFIX as THORAX
 from synthex_sim.patient.volume import Volume
 from synthex_sim.patient.volume_file import read_volume
 
@@ -44,7 +45,7 @@ class Request:
         source: as of ``source.load_patient``.
         labels, label_scheme, scheme_folder: as there.
         series: number of the DICOM series, or None.
-        spacing_mm: resample to cubes, or None.
+        spacing_mm: as of ``source.load_checked_patient``.
         landmarks: as of ``source.load_patient``.
     """
 
@@ -68,10 +69,14 @@ def inspect_source(request: Request) -> Inspection:
     """
     if request.source == "none":
         raise ValueError("'none' is an empty room, in which there is nothing to look at; name a CT or phantom:SEED")
-    if request.source.startswith((PHANTOM, *MADE)):
+    if request.source.startswith((PHANTOM, THORAX, *MADE)):
+        if request.series is not None:
+            raise ValueError(f"patient '{request.source}' has no series; series numbers go with DICOM")
         loaded = load_checked_patient(request.source, request.labels, request.label_scheme, request.scheme_folder,
                                       request.spacing_mm, request.landmarks)
         return _of_patient(loaded, [f"{request.source}"])
+    check_files(request.source, request.labels, request.label_scheme, request.landmarks)
+    check_exists(request.source)
     volume = read_volume(request.source, series=request.series)
     lines = [*_describe_volume(volume), *_describe_numbers(volume)]
     if check_hounsfield(volume).unfit:

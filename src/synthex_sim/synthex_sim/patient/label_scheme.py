@@ -37,6 +37,8 @@ _KNOWN = (*_STRUCTURES, *SIDELESS, *BOTH_SIDES)
 _PAIR = 2
 #: Names so similar to a known one are misspelt rather than other structures ("lower_sacrum" is just below).
 _SIMILAR = 0.85
+#: No scheme has so many ids; greater numbers come from files that are no label maps.
+_LARGEST_ID = 65535
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def _check_entry(key: object, name: object, where: str) -> None:
     entry = f"{where}: '{key}: {name}'"
     if not isinstance(key, int) or isinstance(key, bool) or not isinstance(name, str):
         raise ValueError(f"{entry} is not an id and a name")
+    if not 0 < key <= _LARGEST_ID:
+        raise ValueError(f"{entry}: ids are 1 to {_LARGEST_ID}; 0 is what belongs to no structure")
     if name in _KNOWN:
         return
     if not re.fullmatch(STRUCTURE_NAME, name):
@@ -129,11 +133,13 @@ def apply_scheme(labels: np.ndarray, scheme: LabelScheme | None) -> np.ndarray:
         does not name become background.
 
     Raises:
-        ValueError: values are not whole, no scheme is given for foreign ids, or nothing is left.
+        ValueError: values are not whole or too great, no scheme is given for foreign ids, or nothing is left.
     """
     lowest, highest = labels.min(), labels.max()
     if not np.isfinite(highest) or lowest < 0 or not (labels.dtype.kind in "iub" or _whole(labels)):
         raise ValueError("the label map holds values that are not whole numbers >= 0; is it a label map?")
+    if highest > _LARGEST_ID:
+        raise ValueError(f"the label map holds values up to {highest:g}, which are no ids; is it a label map?")
     if scheme is None:
         if highest > max(anatomy.BONE_LABELS):
             raise ValueError(
@@ -143,7 +149,7 @@ def apply_scheme(labels: np.ndarray, scheme: LabelScheme | None) -> np.ndarray:
         scheme = OWN_IDS
     table = np.zeros(round(float(highest)) + 1, np.uint8)
     for key, label in scheme.labels.items():
-        if 0 <= key < table.size:
+        if key < table.size:
             table[key] = label
     renamed = table[labels if labels.dtype.kind in "iub" else np.rint(labels).astype(np.int32)]
     if not renamed.any():

@@ -25,6 +25,8 @@ from synthex_sim.patient.volume_file import FORMATS, read_volume, split_series
 
 #: Voxels of a phantom of which only the landmarks are wanted: they do not depend on it.
 _COARSE_MM = 6.0
+#: Of phantoms where nobody asks for other voxels.
+_SPACING_MM = 1.5
 #: In place of a label map: none, not even bone by its brightness.
 NO_LABELS = "none"
 
@@ -65,23 +67,23 @@ def load_checked_patient(
     Args:
         source: as of ``load_patient``.
         labels, label_scheme, scheme_folder: as of ``load_patient``.
-        spacing_mm: resample a CT to cubes of this edge; None to keep its voxels.
+        spacing_mm: resample a CT to cubes of this edge, or make a phantom of such; None to keep the CT's voxels, and
+            for 1.5 mm.
         landmarks: as of ``load_patient``.
 
     Raises:
         FileNotFoundError, ValueError: as of ``load_patient``.
     """
-    _check_files(source, labels, label_scheme, landmarks)
+    check_files(source, labels, label_scheme, landmarks)
     if source == "none":
         return LoadedPatient(None, ())
     if source.startswith(PHANTOM):
-        return LoadedPatient(_phantom(source), ())
+        return LoadedPatient(_phantom(source, _SPACING_MM if spacing_mm is None else spacing_mm), ())
     if source.startswith(THORAX):
-        return LoadedPatient(thorax_patient(source), ())
+        return LoadedPatient(thorax_patient(source, _SPACING_MM if spacing_mm is None else spacing_mm), ())
     if source.startswith(MADE):
         return load_made(source, scheme_of(labels, label_scheme, scheme_folder), spacing_mm)
-    if not split_series(source)[0].exists():
-        raise FileNotFoundError(f"patient {source} does not exist; give a CT ({FORMATS}), phantom:SEED or none")
+    check_exists(source)
     scheme = scheme_of(labels, label_scheme, scheme_folder)
     marked = read_marked(landmarks)
     ct = read_volume(source)
@@ -105,7 +107,7 @@ def planned_landmarks(
     Raises:
         FileNotFoundError, ValueError: as of ``load_patient``.
     """
-    _check_files(source, labels, label_scheme, landmarks)
+    check_files(source, labels, label_scheme, landmarks)
     if source.startswith(PHANTOM):
         return _phantom(source, _COARSE_MM).landmarks
     if source.startswith(THORAX):
@@ -121,7 +123,18 @@ def planned_landmarks(
     return landmarks_of_patient(named.labels, volume.affine, marked).points
 
 
-def _check_files(source: str, labels: str, label_scheme: str, landmarks: str) -> None:
+def check_exists(source: str) -> None:
+    """Refuses the path of a CT where nothing is.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder, or no path at all.
+    """
+    if not source or not split_series(source)[0].exists():
+        known = f"a CT ({FORMATS}), phantom:SEED, thorax:SEED or none"
+        raise FileNotFoundError(f"patient '{source}' does not exist; give {known}")
+
+
+def check_files(source: str, labels: str, label_scheme: str, landmarks: str) -> None:
     """Refuses files that do not go with a source.
 
     Raises:
@@ -159,7 +172,7 @@ def scheme_of(labels: str, name: str, folder: str) -> LabelScheme | None:
     return None if path is None else load_scheme(path)
 
 
-def _phantom(source: str, spacing_mm: float = 1.5) -> Patient:
+def _phantom(source: str, spacing_mm: float) -> Patient:
     name = parse_phantom(source)
     return cached_phantom(name.seed, spacing_mm, name.implants, name.table)
 

@@ -41,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     if options.name is None:
         _print(_table(collections.values()))
         return 0
+    if options.into is not None and options.into.exists() and not options.into.is_dir():
+        raise NotADirectoryError(f"--into {options.into} is a file; name a folder, which need not exist yet")
     collection = collections[options.name]
     _print(_introduction(collection))
     if options.into is None:

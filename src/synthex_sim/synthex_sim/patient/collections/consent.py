@@ -40,7 +40,7 @@ def asker(accepted: Sequence[str], say: Callable[[str], None]) -> Callable[[Coll
             say(line)
         if collection.name in accepted:
             return "by --accept-licence"
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():  # None where a script has closed it
             raise PermissionError(
                 f"nobody is at the terminal to agree to the licence of {collection.name}; scripts say "
                 f"--accept-licence {collection.name} after a person has read it. Nothing was downloaded"

@@ -77,7 +77,7 @@ def socket_sphere(hip: BoneShape, expected: np.ndarray, lateral: np.ndarray) -> 
 
 
 def _thinned(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    step = -(-len(points) // _POINTS)
+    step = max(1, -(-len(points) // _POINTS))
     return points[::step], normals[::step]
 
 

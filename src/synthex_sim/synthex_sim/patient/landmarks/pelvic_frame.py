@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 
 from synthex_sim.patient.landmarks.bone_shape import BoneShape
 
@@ -180,6 +180,9 @@ def resting_frame(left: np.ndarray, right: np.ndarray, heads: Mapping[str, np.nd
     Args:
         left, right: (V, 3) evenly spread surface points of the hip bones, LPS mm.
         heads: centres of femoral heads that are known, ``FH-l`` and ``FH-r``.
+
+    Raises:
+        ValueError: all the points lie in one plane, which no bones do.
     """
     whole = min(len(left), len(right)) > _ALIKE * max(len(left), len(right))
     middle = (left.mean(axis=0) + right.mean(axis=0)) / 2
@@ -200,8 +203,15 @@ def resting_frame(left: np.ndarray, right: np.ndarray, heads: Mapping[str, np.nd
 
 
 def _table(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """(3,) outward normal of the convex hull's facet that one meets from the middle along anterior (LPS -y)."""
-    equations = ConvexHull(points).equations
+    """(3,) outward normal of the convex hull's facet that one meets from the middle along anterior (LPS -y).
+
+    Raises:
+        ValueError: the points lie in one plane.
+    """
+    try:
+        equations = ConvexHull(points).equations
+    except QhullError as error:  # of many lines, none of them for users
+        raise ValueError("the surface of the hip bones is one plane: the label map shows no bones there") from error
     speed = equations[:, :3] @ np.array([0.0, -1.0, 0.0])
     way = np.where(speed > 1e-9, -(equations[:, :3] @ middle + equations[:, 3]) / np.maximum(speed, 1e-9), np.inf)
     return equations[np.argmin(way), :3]

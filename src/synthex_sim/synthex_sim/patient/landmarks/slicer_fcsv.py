@@ -27,7 +27,7 @@ def parse(text: str) -> list[tuple[str, np.ndarray]]:
             key, _, value = line.lstrip("# ").partition("=")
             header[key.strip().lower()] = value.strip()
         elif line.strip():
-            rows.append((number, next(csv.reader([line]))))
+            rows.append((number, _cells(number, line)))
     system = header.get("coordinatesystem", "").split(",")[0].upper()
     if not system:
         raise ValueError("no header line says the CoordinateSystem; it decides which side is left")
@@ -50,6 +50,13 @@ def text_of(points: Mapping[str, np.ndarray]) -> str:
     for number, (name, point) in enumerate(points.items(), start=1):
         writer.writerow([number, *(repr(float(v)) for v in point), 0, 0, 0, 1, 1, 1, 0, name, "", ""])
     return out.getvalue()
+
+
+def _cells(number: int, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as error:
+        raise ValueError(f"line {number} is not comma separated ({error})") from error
 
 
 def _point(number: int, row: list[str], columns: list[str]) -> tuple[str, np.ndarray]:

@@ -73,7 +73,7 @@ def _points(markup: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
     if not isinstance(control_points, list) or not all(isinstance(point, dict) for point in control_points):
         raise ValueError("a point list has no list of control points")
     return [
-        (str(point.get("label", "")), _position(point, system))
+        (str(point.get("label") or ""), _position(point, system))
         for point in control_points
         if point.get("positionStatus", "defined") == "defined"
     ]
@@ -81,6 +81,9 @@ def _points(markup: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
 
 def _position(point: Mapping[str, Any], system: str) -> np.ndarray:
     try:
-        return np.array(point["position"], dtype=np.float64) * _TO_LPS[system]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"control point '{point.get('label', '')}' has no position of three numbers") from error
+        at = np.array(point["position"], dtype=np.float64)
+    except (KeyError, TypeError, ValueError):
+        at = np.empty(0)
+    if at.shape != (3,):  # a single number would become three of itself
+        raise ValueError(f"control point '{point.get('label', '')}' has no position of three numbers")
+    return at * _TO_LPS[system]
