@@ -198,7 +198,7 @@ def test_projected_lesions_are_those_of_the_label_map(sick):
     scene = Scene(sick.patient, np.eye(4))
     view = film_view(sick.patient.center, 96)
     projection = CpuProjector().project(scene, (view,), TissueThresholds())
-    mask, left, heart = named_masks(scene, projection, ("lesion", "lung_left", "heart"))
+    mask, left, heart = named_masks(scene, projection, ("lesion", "left_lung", "heart"))
     voxels = np.argwhere(sick.patient.labels == ids.LESION)
     points = voxels * sick.patient.spacing_mm + sick.patient.affine[:3, 3]
     column, row = np.rint(view.project(points)[0]).astype(int).T

@@ -85,6 +85,8 @@ def _make_task(options: argparse.Namespace) -> Task:
         loaded = load_checked_patient(options.patient, options.labels, options.label_scheme, schemes)
         for note in loaded.notes:
             print(f"note: {note}")
+        if loaded.patient is None:
+            raise ValueError("patient none has nothing to image; leave --patient away for the population of phantoms")
         patient = loaded.patient
     return TASKS[options.task](read_mapping(path, "task"), carm, geometry, patient)
 

@@ -144,7 +144,7 @@ def apply_scheme(labels: np.ndarray, scheme: LabelScheme | None) -> np.ndarray:
         if highest > max(anatomy.BONE_LABELS):
             raise ValueError(
                 f"the label map uses ids up to {highest:.0f}, which are not this project's (0..6): "
-                "name its label scheme (LABEL_SCHEME=totalsegmentator_v1, or a YAML file like those in config/labels)"
+                "name its label scheme (totalsegmentator_v1 or another of config/labels, or a YAML file like those)"
             )
         scheme = OWN_IDS
     table = np.zeros(round(float(highest)) + 1, np.uint8)

@@ -86,7 +86,10 @@ def load_made(source: str, scheme: LabelScheme | None, spacing_mm: float | None 
         return _sampled(Path(made.path), made.seed, spacing_mm)
     mask = Path(made.mask) if made.mask else mask_beside(Path(made.path))
     body = None if mask is None else read_volume(str(mask), "body mask")
-    return _dressed(read_volume(made.path, "label map"), scheme, body, made.seed, spacing_mm)
+    try:
+        return _dressed(read_volume(made.path, "label map"), scheme, body, made.seed, spacing_mm)
+    except ValueError as error:
+        raise ValueError(f"{DRESSED} takes a label map ({error}); a CT goes without {DRESSED}") from error
 
 
 def _dressed(labels: Volume, scheme: LabelScheme | None, mask: Volume | None, seed: int, spacing_mm: float

@@ -80,8 +80,8 @@ class Record:
 
     def agrees_with(self, collection: Collection) -> bool:
         """Whether the consent was given to what the collection's file says now."""
-        return (self.collection, self.data_version, self.licences) == (
-            collection.name, collection.version, collection.licences)
+        return (self.collection, self.data_version, self.licences, self.testing_only) == (
+            collection.name, collection.version, collection.licences, collection.testing_only)
 
     def with_file(self, file: FetchedFile) -> Record:
         """The same with one file more, or anew."""

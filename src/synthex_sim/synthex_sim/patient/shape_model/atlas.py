@@ -53,7 +53,8 @@ def load_atlas(folder: Path) -> Atlas:
     """
     missing = [name for name in FILES.values() if not (folder / name).is_file()]
     if missing:
-        raise FileNotFoundError(f"the folder of shape models {folder} has no {', no '.join(missing)}")
+        raise FileNotFoundError(f"the folder of shape models {folder} has no {', no '.join(missing)}; "
+                                "python -m synthex_sim.patient fetch istar_pelvis_atlas gets such models")
     models = {key: read_statismo(folder / name) for key, name in FILES.items()}
     hips = {side: models[f"hip-{side}"] for side in "lr"}
     placed = {side: _rough_place(model.mean, 1 if side == "l" else -1) for side, model in hips.items()}

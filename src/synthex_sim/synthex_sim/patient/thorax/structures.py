@@ -13,8 +13,8 @@ LIVER, STOMACH = 20, 21
 #: id -> name. A lesion lies in a lung: the lungs of a patient are the voxels of both lungs and of the lesions.
 STRUCTURES: Mapping[int, str] = MappingProxyType(
     {
-        LUNG_LEFT: "lung_left",
-        LUNG_RIGHT: "lung_right",
+        LUNG_LEFT: "left_lung",
+        LUNG_RIGHT: "right_lung",
         LESION: "lesion",
         HEART: "heart",
         AORTA: "aorta",
