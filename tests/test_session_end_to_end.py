@@ -221,7 +221,7 @@ def test_replay_feeds_the_recorded_images_to_perception_again(session, folder):
 
 @pytest.mark.parametrize(("argument", "value", "reason"), [
     ("patint", "phantom:3", "unknown launch argument 'patint'"),
-    ("patient", "nowhere.nii.gz", "nowhere.nii.gz does not exist"),
+    ("patient", "nowhere.nii.gz", "nowhere.nii.gz' does not exist"),
     ("patient", "{folder}/nan.nii.gz", "nan.nii.gz has 1 voxels that are NaN"),
     ("labels", "{folder}/shifted.nii.gz", "CT and label map overlap nowhere"),
     ("weights", "{folder}/narrow.safetensors", "tensor stem.0.weight has shape (8, 1, 5, 5)"),

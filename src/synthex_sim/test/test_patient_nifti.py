@@ -60,7 +60,7 @@ def test_a_label_scheme_names_the_structures(tmp_path, config_folder):
 
 def test_foreign_ids_without_a_scheme_are_refused(tmp_path):
     path, labels = save(tmp_path / "ct.nii.gz", ct()), save(tmp_path / "l.nii.gz", labels_of(hip=90))
-    with pytest.raises(ValueError, match="LABEL_SCHEME"):
+    with pytest.raises(ValueError, match="name its label scheme"):
         load_nifti_patient(path, labels, None)
 
 

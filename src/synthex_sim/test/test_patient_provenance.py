@@ -84,10 +84,10 @@ def test_a_data_set_names_its_collections_and_may_image_them_for_measuring(
 def test_nothing_is_trained_on_what_is_for_testing_only(collection, session_config, carm, cm_geometry, tmp_path):
     task = SessionTask(session_config, carm, cm_geometry)
     with pytest.raises(ValueError, match="is for testing only, not for training"):
-        generate(task, XraySimulator(carm), tmp_path / "set", 60, 5, None, find_provenance([collection / "bone-2"]))
+        generate(task, XraySimulator(carm), tmp_path / "set", 100, 5, None, find_provenance([collection / "bone-2"]))
     task.config["patients"]["real"] = [f"dressed:{collection / 'bone-2' / 'ct.nii.gz'}"]
     with pytest.raises(ValueError, match="is for testing only, not for training"):
-        generate(task, XraySimulator(carm), tmp_path / "set", 60, 5, None)
+        generate(task, XraySimulator(carm), tmp_path / "set", 100, 5, None)
     assert not (tmp_path / "set").exists()
 
 
