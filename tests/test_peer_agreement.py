@@ -15,7 +15,7 @@ import pytest
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.placement import supine_pose
 from synthex_sim.carm.view import rigid_inverse
-from synthex_sim.patient.nifti import load_nifti_patient
+from synthex_sim.patient.source import NO_LABELS, load_patient
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.append(str(REPOSITORY / "tools" / "benchmarks"))
@@ -89,7 +89,7 @@ def ct(tmp_path_factory):
     path = os.environ.get("SYNTHEX_TEST_CT")
     if not path:
         pytest.skip("SYNTHEX_TEST_CT names no CT")
-    patient = load_nifti_patient(path, None, None)
+    patient = load_patient(str(path), NO_LABELS)
     hu = np.full_like(patient.hu, -1000)
     inner = (slice(2, -2),) * 3
     hu[inner] = patient.hu[inner]

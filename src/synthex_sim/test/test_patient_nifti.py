@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from synthex_sim import anatomy
-from synthex_sim.patient.nifti import load_nifti_patient
-from synthex_sim.patient.source import load_patient
+from synthex_sim.patient.source import NO_LABELS, load_patient
 
 RAS_AFFINE = np.array([[3.0, 0, 0, -30], [0, 3, 0, -40], [0, 0, 3, 100], [0, 0, 0, 1]])
 
@@ -14,6 +13,10 @@ RAS_AFFINE = np.array([[3.0, 0, 0, -30], [0, 3, 0, -40], [0, 0, 3, 100], [0, 0, 
 def save(path, array, affine=RAS_AFFINE):
     nibabel.save(nibabel.Nifti1Image(array, affine), path)
     return path
+
+
+def loaded(path, labels=NO_LABELS):
+    return load_patient(str(path), str(labels))
 
 
 def ct(dtype=np.int32):
@@ -33,7 +36,7 @@ def test_ras_on_disk_becomes_lps_in_memory(tmp_path):
     """NIfTI affine diag(3, 3, 3) with origin (-30, -40, 100) RAS is (-3, -3, 3) and (30, 40, 100) in LPS."""
     volume = ct()
     volume[6, 7, 8] = 1234
-    patient = load_nifti_patient(save(tmp_path / "ct.nii.gz", volume), None, None)
+    patient = loaded(save(tmp_path / "ct.nii.gz", volume))
     assert patient.hu[6, 7, 8] == 1234 and patient.hu.dtype == np.int16
     assert patient.affine @ [6, 7, 8, 1] == pytest.approx([30 - 18, 40 - 21, 100 + 24, 1])
 
@@ -41,9 +44,9 @@ def test_ras_on_disk_becomes_lps_in_memory(tmp_path):
 def test_the_same_ct_stored_ras_and_lps_is_the_same_patient(tmp_path):
     rng = np.random.default_rng(0)
     volume = rng.integers(-1000, 1500, (20, 24, 28)).astype(np.int16)
-    first = load_nifti_patient(save(tmp_path / "ras.nii.gz", volume), None, None)
+    first = loaded(save(tmp_path / "ras.nii.gz", volume))
     flipped = RAS_AFFINE @ np.array([[-1.0, 0, 0, 19], [0, -1, 0, 23], [0, 0, 1, 0], [0, 0, 0, 1]])
-    second = load_nifti_patient(save(tmp_path / "lps.nii.gz", volume[::-1, ::-1], flipped), None, None)
+    second = loaded(save(tmp_path / "lps.nii.gz", volume[::-1, ::-1], flipped))
     assert first.affine @ [3, 4, 5, 1] == pytest.approx(second.affine @ [16, 19, 5, 1])
     assert first.hu[3, 4, 5] == second.hu[16, 19, 5]
 
@@ -61,12 +64,12 @@ def test_a_label_scheme_names_the_structures(tmp_path, config_folder):
 def test_foreign_ids_without_a_scheme_are_refused(tmp_path):
     path, labels = save(tmp_path / "ct.nii.gz", ct()), save(tmp_path / "l.nii.gz", labels_of(hip=90))
     with pytest.raises(ValueError, match="name its label scheme"):
-        load_nifti_patient(path, labels, None)
+        loaded(path, labels)
 
 
 def test_own_ids_need_no_scheme(tmp_path):
     path, labels = save(tmp_path / "ct.nii.gz", ct()), save(tmp_path / "l.nii.gz", labels_of(hip=2))
-    assert load_nifti_patient(path, labels, None).labels[5, 7, 7] == anatomy.RIGHT_HEMIPELVIS
+    assert loaded(path, labels).labels[5, 7, 7] == anatomy.RIGHT_HEMIPELVIS
 
 
 @pytest.mark.parametrize(("array", "reason"), [
@@ -77,19 +80,19 @@ def test_own_ids_need_no_scheme(tmp_path):
 ])
 def test_what_is_no_ct_is_refused_with_the_reason(tmp_path, array, reason):
     with pytest.raises(ValueError, match=reason):
-        load_nifti_patient(save(tmp_path / "ct.nii.gz", array), None, None)
+        loaded(save(tmp_path / "ct.nii.gz", array))
 
 
 def test_a_colour_image_is_refused(tmp_path):
     colours = np.zeros((5, 6, 7), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
     with pytest.raises(ValueError, match="colours"):
-        load_nifti_patient(save(tmp_path / "rgb.nii.gz", colours), None, None)
+        loaded(save(tmp_path / "rgb.nii.gz", colours))
 
 
 def test_a_file_that_is_no_image_is_refused(tmp_path):
     (tmp_path / "ct.nii.gz").write_bytes(b"not an image")
     with pytest.raises(ValueError, match="cannot be read"):
-        load_nifti_patient(tmp_path / "ct.nii.gz", None, None)
+        loaded(tmp_path / "ct.nii.gz")
 
 
 @pytest.mark.parametrize("name", ["ct.nii", "ct.nii.gz"])
@@ -97,7 +100,7 @@ def test_a_truncated_file_is_refused(tmp_path, name):
     path = save(tmp_path / name, np.random.default_rng(0).integers(-1000, 1000, (20, 24, 28)).astype(np.int16))
     path.write_bytes(path.read_bytes()[:9000])
     with pytest.raises(ValueError, match="cannot be read"):
-        load_nifti_patient(path, None, None)
+        loaded(path)
 
 
 def test_a_file_that_does_not_say_where_it_is_is_refused(tmp_path):
@@ -106,7 +109,7 @@ def test_a_file_that_does_not_say_where_it_is_is_refused(tmp_path):
     image.set_qform(None, 0)
     nibabel.save(image, tmp_path / "ct.nii.gz")
     with pytest.raises(ValueError, match="orientation"):
-        load_nifti_patient(tmp_path / "ct.nii.gz", None, None)
+        loaded(tmp_path / "ct.nii.gz")
 
 
 def test_a_file_whose_affine_is_no_number_is_refused_by_name(tmp_path):
@@ -119,7 +122,7 @@ def test_a_file_whose_affine_is_no_number_is_refused_by_name(tmp_path):
             image.header[key] = affine[row]
         nibabel.Nifti1Image(ct(np.int16), None, image.header).to_filename(tmp_path / "ct.nii")
         with pytest.raises(ValueError, match="ct.nii has an affine that is not invertible"):
-            load_nifti_patient(tmp_path / "ct.nii", None, None)
+            loaded(tmp_path / "ct.nii")
 
 
 def test_a_scheme_without_a_label_map_is_refused():

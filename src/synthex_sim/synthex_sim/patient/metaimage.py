@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthex_sim.patient.itk_image import header_lines, read_itk_image
-from synthex_sim.patient.volume import Volume
+from synthex_sim.patient.volume import Volume, existing_file
 
 SUFFIXES = (".mha", ".mhd")
 #: Where a file may keep the directions of its axes, and the distance of its voxels.
@@ -24,9 +24,7 @@ def read_metaimage(path: str | Path, what: str = "CT") -> Volume:
         FileNotFoundError: there is no such file.
         ValueError: not a readable 3D volume of numbers, NaN inside, or it does not say where it is.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{what} {path} does not exist (or is no file)")
+    path = existing_file(path, what)
     fields = {line.partition("=")[0].strip() for line in header_lines(path, last="ElementDataFile")}
     volume = read_itk_image(path, "MetaImageIO", what, "MetaImage")
     # ITK would take the axes for LPS, and the voxels for cubes of 1 mm.

@@ -14,10 +14,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from synthex_sim.patient.ct_patient import patient_from_volumes
-from synthex_sim.patient.label_scheme import load_scheme
-from synthex_sim.patient.patient import Patient
-from synthex_sim.patient.volume import Volume, kept_numbers
+from synthex_sim.patient.volume import Volume, existing_file, kept_numbers
 
 SUFFIXES = (".nii", ".nii.gz")
 _LPS_FROM_RAS = np.array([[-1.0], [-1.0], [1.0], [1.0]])  # signs of the rows of an affine
@@ -34,9 +31,7 @@ def read_nifti(path: str | Path, what: str = "CT") -> Volume:
         FileNotFoundError: there is no such file.
         ValueError: not a readable 3D volume of numbers, NaN inside, or it does not say where it is.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{what} {path} does not exist (or is no file)")
+    path = existing_file(path, what)
     try:
         image = nibabel.load(path)
         _check_header(image, what, path)
@@ -50,23 +45,6 @@ def read_nifti(path: str | Path, what: str = "CT") -> Volume:
         return Volume(kept_numbers(values), _LPS_FROM_RAS * image.affine, "NIfTI")
     except ValueError as error:
         raise ValueError(f"{what} {path} {error}") from error
-
-
-def load_nifti_patient(ct_path: str | Path, labels_path: str | Path | None, scheme_path: str | Path | None) -> Patient:
-    """A patient from a CT in NIfTI with an optional label map in NIfTI.
-
-    Args:
-        ct_path: 3D NIfTI in Hounsfield units.
-        labels_path: NIfTI label map, or None.
-        scheme_path: label scheme (``label_scheme``), or None for the project's own ids.
-
-    Raises:
-        FileNotFoundError: a file does not exist.
-        ValueError: as of ``read_nifti`` and ``patient_from_volumes``.
-    """
-    ct = read_nifti(ct_path)
-    labels = read_nifti(labels_path, "label map") if labels_path else None
-    return patient_from_volumes(ct, labels, load_scheme(scheme_path) if scheme_path else None).patient
 
 
 def _check_header(image: nibabel.Nifti1Image, what: str, path: Path) -> None:

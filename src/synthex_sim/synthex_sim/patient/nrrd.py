@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthex_sim.patient.itk_image import header_lines, read_itk_image
-from synthex_sim.patient.volume import Volume
+from synthex_sim.patient.volume import Volume, existing_file
 
 SUFFIXES = (".nrrd", ".nhdr")
 #: Spaces that say where left, posterior and superior are; ITK takes any other space for LPS without a word.
@@ -25,9 +25,7 @@ def read_nrrd(path: str | Path, what: str = "CT") -> Volume:
         FileNotFoundError: there is no such file.
         ValueError: not a readable 3D volume of numbers, NaN inside, or it does not say where it is.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{what} {path} does not exist (or is no file)")
+    path = existing_file(path, what)
     fields = {}
     for line in header_lines(path, last=""):
         name, _, value = line.partition(":")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -72,6 +73,22 @@ def same_grid(one: Volume, other: Volume) -> bool:
     if one.shape != other.shape:
         return False
     return bool(np.linalg.norm(one.corners() - other.corners(), axis=1).max() <= GRID_TOLERANCE_MM)
+
+
+def existing_file(path: str | Path, what: str) -> Path:
+    """The path of a file that exists.
+
+    Args:
+        path: of the file.
+        what: it is, for the message ("label map").
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{what} {path} does not exist (or is no file)")
+    return path
 
 
 def kept_numbers(values: np.ndarray) -> np.ndarray:

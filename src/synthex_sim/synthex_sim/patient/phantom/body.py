@@ -82,16 +82,8 @@ def _skin_and_fat(hu, coarse, offset, step, spacing, skin_mm, values, strands):
     air, skin, fat = values
     n0, n1, n2 = strands.shape
     for i in range(hu.shape[0]):
-        a = i / step + offset[0]
-        i0 = min(int(a), coarse.shape[0] - 2)
-        fi = np.float32(a - i0)
         for j in range(hu.shape[1]):
-            b = j / step + offset[1]
-            j0 = min(int(b), coarse.shape[1] - 2)
-            fj = np.float32(b - j0)
-            line = (coarse[i0, j0] * (1 - fj) + coarse[i0, j0 + 1] * fj) * (1 - fi) + (
-                coarse[i0 + 1, j0] * (1 - fj) + coarse[i0 + 1, j0 + 1] * fj
-            ) * fi
+            line = shapes.lattice_line(coarse, i / step + offset[0], j / step + offset[1])
             for k in range(hu.shape[2]):
                 c = k / step + offset[2]
                 k0 = min(int(c), coarse.shape[2] - 2)

@@ -116,19 +116,21 @@ def _paint(field, low, spacing, corners, radii, reach):
 
 
 @numba.njit(cache=True, nogil=True)
+def lattice_line(coarse, a, b):
+    """The values of a float32 lattice along its last axis, bilinear between its first two at (a, b)."""
+    i, j = min(int(a), coarse.shape[0] - 2), min(int(b), coarse.shape[1] - 2)
+    fi, fj = np.float32(a - i), np.float32(b - j)
+    near = coarse[i, j] * (1 - fj) + coarse[i, j + 1] * fj
+    far = coarse[i + 1, j] * (1 - fj) + coarse[i + 1, j + 1] * fj
+    return near * (1 - fi) + far * fi
+
+
+@numba.njit(cache=True, nogil=True)
 def _upsample(coarse, step, offset, out):
     """Trilinear interpolation: out[i] = coarse[i / step + offset] along every axis."""
     for i in range(out.shape[0]):
-        a = i / step + offset
-        i0 = min(int(a), coarse.shape[0] - 2)
-        fi = np.float32(a - i0)
         for j in range(out.shape[1]):
-            b = j / step + offset
-            j0 = min(int(b), coarse.shape[1] - 2)
-            fj = np.float32(b - j0)
-            c00, c01 = coarse[i0, j0], coarse[i0, j0 + 1]
-            c10, c11 = coarse[i0 + 1, j0], coarse[i0 + 1, j0 + 1]
-            line = (c00 * (1 - fj) + c01 * fj) * (1 - fi) + (c10 * (1 - fj) + c11 * fj) * fi
+            line = lattice_line(coarse, i / step + offset, j / step + offset)
             for k in range(out.shape[2]):
                 c = k / step + offset
                 k0 = min(int(c), coarse.shape[2] - 2)
@@ -218,19 +220,3 @@ def bounds(points_mm: np.ndarray, radii_mm: np.ndarray, margin_mm: float = REACH
     """Low and high corner of the box around all spheres."""
     r = np.asarray(radii_mm)[:, None] + margin_mm
     return (points_mm - r).min(axis=0), (points_mm + r).max(axis=0)
-
-
-def to_surface(field: np.ndarray, grid: Grid, point_mm: np.ndarray, steps: int = 12) -> np.ndarray:
-    """The point of the zero surface reached from ``point_mm`` along the distance's gradient (Newton), (3,) mm."""
-    p = np.array(point_mm, dtype=np.float64)
-    h = 0.5 * grid.spacing_mm
-    offsets = np.concatenate([np.zeros((1, 3)), h * np.eye(3), -h * np.eye(3)])
-    for _ in range(steps):
-        index = ((p + offsets - grid.origin_mm) / grid.spacing_mm).T
-        v = ndimage.map_coordinates(field, index, order=1, mode="nearest")
-        gradient = (v[1:4] - v[4:7]) / (2 * h)
-        norm2 = float(gradient @ gradient)
-        if norm2 < 1e-3 or abs(v[0]) < 1e-3:
-            break
-        p -= gradient * np.clip(v[0] / norm2, -2.5, 2.5)
-    return p
