@@ -26,6 +26,8 @@ _TROCHANTER = np.array([57.0, -16.0, -14.0])
 _MEAN_ANTEVERSION_DEG = 12.0
 #: Distances are known so far inside: to the middle of the shaft's cortex and beyond.
 _INSIDE_MM = 11.0
+#: The mean shaft was known to 216 mm below the head; from here on it is drawn out so many times.
+_SHAFT_FROM_MM, _DRAWN_OUT = -120.0, 2.0
 _FOVEA = np.array([-0.93, -0.22, -0.29])
 _CALCAR = np.array([(13, -20, -4), (20, -31, -6), (25, -45, -8), (27, -60, -9), (28, -78, -8)], dtype=np.float64)
 # Middle of the principal compressive and tensile groups of trabeculae (Singh et al., J Bone Joint Surg 1970).
@@ -82,7 +84,9 @@ def _bend(points: np.ndarray, more_deg: float, longer_mm: float) -> np.ndarray:
 def surface(pelvis: Pelvis, side: int) -> tuple[np.ndarray, np.ndarray]:
     """The bone's smooth surface without the fovea: (V, 3) LPS mm and (T, 3) int triangles."""
     rule = _subdivision()
-    return rule(place(femur_surface.POINTS, pelvis, side)), rule.faces
+    points = femur_surface.POINTS.copy()
+    points[:, 1] += (_DRAWN_OUT - 1.0) * np.minimum(points[:, 1] - _SHAFT_FROM_MM, 0.0)
+    return rule(place(points, pelvis, side)), rule.faces
 
 
 def build(pelvis: Pelvis, side: int, grid: shapes.Grid) -> tuple[tuple, shapes.Grid, np.ndarray]:
