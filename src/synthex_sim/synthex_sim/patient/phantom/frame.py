@@ -17,6 +17,8 @@ _INLET, _INLET_SIGMA_MM = np.array([72.0, -55.0, -55.0]), 42.0
 #: The models of ilium and sacrum were laid beside each other: so far the back of the ilium goes inward, and the ear
 #: shaped face of the sacrum outward, until they meet.
 _ILIUM_IN_MM, _AURICULAR_OUT_MM = 10.0, 2.5
+#: Where the inferior ramus leaves the body of the pubis: pushed so far that both have one line from the front.
+_RAMUS_ROOT, _RAMUS_SIGMA_MM, _RAMUS_MM = np.array([24.0, -123.0, -10.0]), 9.0, np.array([-1.0, -1.5, 0.0])
 
 
 def _ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -89,7 +91,9 @@ class Pelvis:
         move = np.zeros_like(half)
         move[:, 0] += np.sin(flare) * (y + 55.0)
         move[:, 1] -= np.sin(flare) * (x - 90.0) * 0.5
-        move[:, 0] += person.ischial_spread_mm * _ramp(-y, 85.0, 145.0) * _ramp(x, 12.0, 45.0)
+        move[:, 0] += person.ischial_spread_mm * _ramp(-y, 102.0, 150.0) * _ramp(x, 4.0, 30.0)
+        root = np.exp(-0.5 * ((half - _RAMUS_ROOT) ** 2).sum(axis=1) / _RAMUS_SIGMA_MM**2)
+        move += (root * _ramp(x, 8.0, 22.0))[:, None] * _RAMUS_MM
         inner = np.exp(-0.5 * ((half - _INLET) ** 2).sum(axis=1) / _INLET_SIGMA_MM**2)
         move[:, 0] += 0.5 * person.inlet_mm * inner
         close = 1.0 if sacrum else _ramp(-half[:, 2], 50.0, 105.0)  # the back of the ilium
