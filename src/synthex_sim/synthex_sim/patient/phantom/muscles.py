@@ -26,7 +26,7 @@ _DOWN_THE_THIGH = {
     "vastus_lateralis": (0.95, 0.0),
     "vastus_medialis": (1.9, 0.0),
 }
-_THIGH_MM = 130.0
+_THIGH_MM = 150.0
 # The measured legs lay apart and were thin: towards the midline at the femur, mm, and radius against the table.
 _INWARD = {
     "adductors": (14.0, 1.25),
