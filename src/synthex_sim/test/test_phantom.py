@@ -37,6 +37,15 @@ def surface_distance_mm(patient, label, point_mm):
     return float(ndimage.map_coordinates(distance, local[:, None], order=1)[0] * patient.spacing_mm[0])
 
 
+def test_the_thighs_go_on_to_the_lower_end_of_the_volume(population):
+    for one in population:
+        below = one.landmarks["FH-l"][2] - one.affine[2, 3]
+        assert below > 180, one.name
+        for _, _, femur in SIDES:
+            shaft = one.labels[:, :, 1] == femur
+            assert 20 < 2 * np.sqrt(shaft.sum() * 9.0 / np.pi) < 40, "a shaft's width, mm"
+
+
 def test_same_seed_gives_the_same_patient_to_the_last_voxel():
     a, b = make_phantom(5, 4.0), make_phantom(5, 4.0)
     assert np.array_equal(a.hu, b.hu) and np.array_equal(a.labels, b.labels) and np.array_equal(a.affine, b.affine)

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage.measure import euler_number
 
-from synthex_sim.patient.phantom import femur, hip_bone, hip_landmarks, sacrum, shapes, spine
+from synthex_sim.patient.phantom import bones, femur, hip_bone, hip_landmarks, sacrum, shapes, spine
 from synthex_sim.patient.phantom.frame import Pelvis
 from synthex_sim.patient.phantom.measurements import measure
 from synthex_sim.patient.phantom.parameters import draw_person
@@ -43,7 +44,10 @@ def test_the_hip_bone_is_one_ring_about_its_foramen(pelvis):
 
 def test_four_pairs_of_foramina_and_the_canal_go_through_the_sacrum(pelvis):
     _, _, field, upper = sacrum.build(pelvis, around(sacrum.surface(pelvis)[0], 1.0))
-    assert 1 - euler_number(field < 0, 3) >= 9
+    pieces, _ = ndimage.label(field < 0)
+    sizes = np.bincount(pieces.ravel())[1:]
+    assert 1 - euler_number(pieces == 1 + sizes.argmax(), 3) >= 9
+    assert 3 <= np.sum(sizes > 100) <= 4, "the coccyx is in pieces"
     assert 0.6 < np.mean(upper[field < 0]) < 0.95, "S1 to S3 are the greater part of it"
 
 
@@ -59,7 +63,7 @@ def test_five_lumbar_vertebrae_stand_on_the_sacrum_in_order_and_do_not_overlap(p
         whole[block] = field < 0
         bodies.append(whole)
         dressing = spine.dressing(vertebra, grid.block(vertebra.center - 30, vertebra.center + 30)[1])
-        assert dressing[0].max() > 1.5 * dressing[0].min(), "end plates and arch are thicker than the flanks"
+        assert dressing[0].max() > 1.5 * dressing[0].min(), "arch and end plates are thicker than the flanks"
     for lower, upper in zip(bodies, bodies[1:], strict=False):
         assert (lower & upper).sum() < 0.01 * lower.sum()
 
@@ -90,6 +94,40 @@ def test_legs_do_not_run_into_the_pelvis():
             hip, leg = hip_bone.surface(pelvis, side)[0], femur.surface(pelvis, side)[0]
             far = [p[np.linalg.norm(p - center, axis=1) > 42] for p in (hip, leg)]
             assert cKDTree(far[0]).query(far[1])[0].min() > 3.0, pelvis.person.seed
+
+
+def test_the_ilium_lies_against_the_sacrum_and_reaches_behind_it():
+    """As in label maps of CTs: faces that are close over much of a joint, and an overlap as seen from the front."""
+    close_mm2, overlap_mm, spine_mm = [], [], []
+    for pelvis in map(pelvis_of, range(12)):
+        ala = sacrum.surface(pelvis)[0]
+        for side in (1, -1):
+            hip, faces = hip_bone.surface(pelvis, side)
+            a, b, c = (hip[faces[:, k]] for k in range(3))
+            near = cKDTree(ala).query((a + b + c) / 3)[0] < 4.0
+            close_mm2.append(0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)[near].sum())
+            hip = hip[hip[:, 1] > pelvis.hip_center(side)[1] + 40]  # without the pubis
+            level = lambda points: (points[:, 2] // 4).astype(int)  # noqa: E731
+            rows = np.intersect1d(level(hip), level(ala))
+            beside = [side * ala[level(ala) == n, 0] for n in rows]
+            inner = [(side * hip[level(hip) == n, 0]).min() for n in rows]
+            overlap_mm.append(max(out.max() - low for out, low in zip(beside, inner, strict=True)))
+            spine_mm.append(min(inner))
+    assert min(close_mm2) > 700 and 900 < np.mean(close_mm2) < 3000
+    assert min(overlap_mm) > 14 and 18 < np.mean(overlap_mm) < 30
+    assert 31 < np.mean(spine_mm) < 41, "posterior superior spines"
+
+
+def test_nothing_of_the_sacrum_is_nearer_to_the_ilium_than_a_joint(pelvis):
+    both = np.concatenate([hip_bone.surface(pelvis, 1)[0], sacrum.surface(pelvis)[0]])
+    grid = around(both, 2.0)
+    hips = np.full(grid.shape, shapes.REACH_MM, dtype=np.float32)
+    block, _, field = hip_bone.build(pelvis, 1, grid)
+    hips[block] = field
+    block, _, field, _ = sacrum.build(pelvis, grid)
+    assert (hips[block][field < 0] < 1.0).any(), "drawn into each other, so that the joint is cut"
+    bones.keep_off(field, hips[block], bones.SI_GAP_MM)
+    assert hips[block][field < 0].min() >= bones.SI_GAP_MM
 
 
 def test_landmarks_are_places_of_the_bone_that_were_defined(pelvis):

@@ -14,7 +14,7 @@ from synthex_sim.patient.phantom.soft_parameters import draw_soft_tissue
 from synthex_sim.patient.phantom_name import PhantomName, parse_phantom
 from synthex_sim.random_streams import Purpose, stream
 
-LOW_MM, HIGH_MM = -135.0, 280.0
+LOW_MM, HIGH_MM = -202.0, 280.0
 
 
 def body_of(seed):

@@ -11,7 +11,7 @@ from synthex_sim.patient.phantom.frame import Pelvis
 from synthex_sim.patient.phantom.pelvic_bones import PelvicBones
 
 #: Least distance between neighbouring bones.
-_HIP_GAP_MM, _SI_GAP_MM, _FACET_GAP_MM = 1.5, 2.0, 1.0
+_HIP_GAP_MM, SI_GAP_MM, _FACET_GAP_MM = 1.5, 2.0, 1.0
 
 
 def add_bones(
@@ -30,11 +30,11 @@ def add_bones(
         cortex, spongy = hip_bone.dressing(pelvis, side, part)
         dress(block, field, bone, cortex * thin, cancellous=spongy)
         block, part, field = femur.build(pelvis, side, grid)
-        _keep_off(field, hips[block], _HIP_GAP_MM)
+        keep_off(field, hips[block], _HIP_GAP_MM)
         cortex, marrow, spongy = femur.dressing(pelvis, side, part)
         dress(block, field, leg, cortex * thin, marrow=marrow, cancellous=spongy)
     block, part, field, upper = bones.sacrum(grid)
-    _keep_off(field, hips[block], _SI_GAP_MM)
+    keep_off(field, hips[block], SI_GAP_MM)
     sacral = np.full(grid.shape, shapes.REACH_MM, dtype=np.float32)
     sacral[block] = field
     cortex, spongy = sacrum.dressing(pelvis, part)
@@ -42,7 +42,7 @@ def add_bones(
     others = np.minimum(hips, sacral)
     for vertebra in vertebrae:
         block, part, field = spine.build(vertebra, grid)
-        _keep_off(field, others[block], _FACET_GAP_MM)
+        keep_off(field, others[block], _FACET_GAP_MM)
         others[block] = np.minimum(others[block], field)
         cortex, spongy = spine.dressing(vertebra, part)
         lumbar = vertebra.number != spine.T12
@@ -51,7 +51,7 @@ def add_bones(
     return {name: landmarks[name] for name in anatomy.HIP_LANDMARKS if name in landmarks}
 
 
-def _keep_off(field: np.ndarray, other: np.ndarray, gap_mm: float) -> None:
+def keep_off(field: np.ndarray, other: np.ndarray, gap_mm: float) -> None:
     """Takes from a bone what is closer than the gap to another; distances far from that one stay as they are."""
     near = other < gap_mm + 1.0
     field[near] = np.maximum(field[near], gap_mm - other[near])

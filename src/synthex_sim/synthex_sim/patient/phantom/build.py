@@ -21,7 +21,7 @@ from synthex_sim.patient.phantom.table import on_table
 from synthex_sim.patient.phantom.texture import noise
 from synthex_sim.random_streams import Purpose, stream
 
-_BOTTOM_MM, _TOP_MM = -135.0, 280.0  # LPS z, hip centres at 0: upper third of the femora to L1
+_BOTTOM_MM, _TOP_MM = -202.0, 280.0  # LPS z, hip centres at 0: upper half of the femora to L1
 
 
 def make_phantom(seed: int, spacing_mm: float = 1.5, implants: Sequence[str] = (), table: bool = False) -> Patient:

@@ -9,6 +9,8 @@ from synthex_sim.patient.phantom.posture import Posture
 from synthex_sim.patient.phantom.soft_parameters import SoftTissue
 
 _POWER = 2.3
+#: How much narrower, each side, a lean man is between ilium and ribs; a woman half as much again.
+_WAIST_MM = 16.0
 
 
 class Cavity:
@@ -26,7 +28,9 @@ class Cavity:
         wide, long, deep = person.scale
         z = np.array([-62.0, -45, -20, 10, 45, 75, 105, 150, 200, 250, 340])
         out = soft.visceral_mm * np.array([0, 0, 0, 0.02, 0.15, 0.35, 0.65, 0.95, 1.0, 0.9, 0.7])
-        half = np.array([22.0, 40, 48, 52, 66, 90, 108, 124, 127, 127, 128]) * wide + 0.42 * out
+        waist = _WAIST_MM * (1 + 0.5 * person.sex) * np.clip(1.0 - soft.visceral_mm / 60.0, 0.3, 1.0)
+        narrow = waist * np.array([0, 0, 0, 0, 0, 0, 0, 0.45, 1.0, 0.5, 0.0])
+        half = np.array([22.0, 40, 48, 52, 66, 90, 108, 125, 128, 131, 138]) * wide + 0.42 * out - narrow
         pubis = posture.place(np.array([[6.0, -80.0, 12.0], [30.0, 0.0, 6.0]]), 1)[:, 1]
         first = np.interp(z, [-20.0, 70.0], pubis)
         belly = posture.spine_at(np.array([200.0]))[0, 1] - 92.0 * deep

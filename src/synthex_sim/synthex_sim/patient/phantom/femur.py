@@ -26,6 +26,8 @@ _TROCHANTER = np.array([57.0, -16.0, -14.0])
 _MEAN_ANTEVERSION_DEG = 12.0
 #: Distances are known so far inside: to the middle of the shaft's cortex and beyond.
 _INSIDE_MM = 11.0
+#: The mean shaft was known to 216 mm below the head; from here on it is drawn out so many times.
+_SHAFT_FROM_MM, _DRAWN_OUT = -120.0, 2.0
 _FOVEA = np.array([-0.93, -0.22, -0.29])
 _CALCAR = np.array([(13, -20, -4), (20, -31, -6), (25, -45, -8), (27, -60, -9), (28, -78, -8)], dtype=np.float64)
 # Middle of the principal compressive and tensile groups of trabeculae (Singh et al., J Bone Joint Surg 1970).
@@ -82,7 +84,9 @@ def _bend(points: np.ndarray, more_deg: float, longer_mm: float) -> np.ndarray:
 def surface(pelvis: Pelvis, side: int) -> tuple[np.ndarray, np.ndarray]:
     """The bone's smooth surface without the fovea: (V, 3) LPS mm and (T, 3) int triangles."""
     rule = _subdivision()
-    return rule(place(femur_surface.POINTS, pelvis, side)), rule.faces
+    points = femur_surface.POINTS.copy()
+    points[:, 1] += (_DRAWN_OUT - 1.0) * np.minimum(points[:, 1] - _SHAFT_FROM_MM, 0.0)
+    return rule(place(points, pelvis, side)), rule.faces
 
 
 def build(pelvis: Pelvis, side: int, grid: shapes.Grid) -> tuple[tuple, shapes.Grid, np.ndarray]:
@@ -108,23 +112,35 @@ def dressing(pelvis: Pelvis, side: int, part: shapes.Grid) -> tuple[np.ndarray, 
         thickness of the cortex (mm: thick along the shaft and the calcar, thin over head and trochanters), share of
         fatty marrow (the canal), factor on cancellous density with the two principal groups of trabeculae.
     """
-    x, y = _own_coordinates(pelvis, side, part)
+    x, y, z = _own_coordinates(pelvis, side, part)
     near = lambda line: shapes.curve_distance(part, place(line, pelvis, side), 4.0)  # noqa: E731
     ramp = lambda low, high: np.clip((-y - low) / (high - low), 0, 1)  # noqa: E731
     cortex = 0.9 + 1.3 * ramp(30, 60) + 3.6 * ramp(60, 140) + 2.6 * np.exp(-0.5 * (near(_CALCAR) / 6.0) ** 2)
     pressed = np.exp(-0.5 * (near(_COMPRESSIVE) / 9.5) ** 2)
     drawn = np.exp(-0.5 * (near(_TENSILE) / 6.0) ** 2)
-    fan = np.hypot(x - _FAN[0], y - _FAN[1])
-    rays = np.sin(125.0 * np.arctan2(x - _FAN[0], y - _FAN[1])) * np.clip((fan - 25) / 20, 0, 1)
-    arcs = np.sin(1.9 * np.hypot(x - _ARC[0], y - _ARC[1]))
-    spongy = 0.4 + pressed * (1.1 + 0.35 * rays) + drawn * (0.6 + 0.25 * arcs)
+    spongy = 0.55 + pressed * (0.7 + 0.15 * _rays(x, y, z)) + drawn * (0.45 + 0.12 * _arcs(x, y, z))
     return cortex.astype(np.float32), ramp(45, 100).astype(np.float32), spongy.astype(np.float32)
 
 
-def _own_coordinates(pelvis: Pelvis, side: int, part: shapes.Grid) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of every voxel in the frame of the mean femur (its neck unbent), mm."""
+def _rays(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Uneven bundles of trabeculae that spread into the head, -1 to 1.
+
+    More than 6 mm apart: single trabeculae are finer than voxels and would show as a false pattern.
+    """
+    angle, out = np.arctan2(x - _FAN[0], y - _FAN[1]), np.hypot(x - _FAN[0], y - _FAN[1])
+    uneven = 1.3 * np.sin(23.0 * angle + 0.17 * z) + 1.5 * np.sin(0.21 * out) + 1.2 * np.sin(0.31 * z)
+    return np.sin(45.0 * angle + uneven) * np.clip((out - 45.0) / 20.0, 0, 1)
+
+
+def _arcs(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """The same for the bundles that cross them."""
+    out = np.hypot(x - _ARC[0], y - _ARC[1])
+    return np.sin(0.72 * out + 0.9 * np.sin(0.2 * out + 0.13 * y) + 1.1 * np.sin(0.27 * z))
+
+
+def _own_coordinates(pelvis: Pelvis, side: int, part: shapes.Grid) -> list[np.ndarray]:
+    """x, y and z of every voxel in the frame of the mean femur (its neck unbent), mm."""
     pose = pelvis.person.femurs[0 if side > 0 else 1]
     size = pelvis.person.head_radius_mm / MEAN_HEAD_MM
     turn = axes(pose, side) @ rotation(y_deg=_MEAN_ANTEVERSION_DEG + pose.anteversion_deg)
-    x, y, _ = part.coordinates(turn.T / size, pelvis.hip_center(side))
-    return x, y
+    return part.coordinates(turn.T / size, pelvis.hip_center(side))

@@ -14,6 +14,12 @@ SACRUM_LENGTH_MM, _SACRUM_TURNS = 75.0, (-66.5, -131.0)
 #: Where the inlet is widest, pelvic frame of a left half, and how far around a change of its width reaches.
 _INLET, _INLET_SIGMA_MM = np.array([72.0, -55.0, -55.0]), 42.0
 
+#: The models of ilium and sacrum were laid beside each other: so far the back of the ilium goes inward, and the ear
+#: shaped face of the sacrum outward, until they meet.
+_ILIUM_IN_MM, _AURICULAR_OUT_MM = 10.0, 2.5
+#: Where the inferior ramus leaves the body of the pubis: pushed so far that both have one line from the front.
+_RAMUS_ROOT, _RAMUS_SIGMA_MM, _RAMUS_MM = np.array([24.0, -123.0, -10.0]), 9.0, np.array([-1.0, -1.5, 0.0])
+
 
 def _ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
@@ -85,13 +91,16 @@ class Pelvis:
         move = np.zeros_like(half)
         move[:, 0] += np.sin(flare) * (y + 55.0)
         move[:, 1] -= np.sin(flare) * (x - 90.0) * 0.5
-        move[:, 0] += person.ischial_spread_mm * _ramp(-y, 85.0, 145.0) * _ramp(x, 12.0, 45.0)
+        move[:, 0] += person.ischial_spread_mm * _ramp(-y, 102.0, 150.0) * _ramp(x, 4.0, 30.0)
+        root = np.exp(-0.5 * ((half - _RAMUS_ROOT) ** 2).sum(axis=1) / _RAMUS_SIGMA_MM**2)
+        move += (root * _ramp(x, 8.0, 22.0))[:, None] * _RAMUS_MM
         inner = np.exp(-0.5 * ((half - _INLET) ** 2).sum(axis=1) / _INLET_SIGMA_MM**2)
         move[:, 0] += 0.5 * person.inlet_mm * inner
         close = 1.0 if sacrum else _ramp(-half[:, 2], 50.0, 105.0)  # the back of the ilium
         turn = person.sacrum_forward_mm / SACRUM_LENGTH_MM * close * np.clip((y - _SACRUM_TURNS[0]) / 30.0, 0, 1)
         move[:, 1] -= turn * (half[:, 2] - _SACRUM_TURNS[1])
         move[:, 2] += turn * (y - _SACRUM_TURNS[0])
+        move[:, 0] += _joint(half, sacrum)
         d2 = ((half[:, None, :] - person.bump_centers_mm[None]) ** 2).sum(axis=2)
         weight = np.exp(-0.5 * d2 / _BUMP_SIGMA_MM**2)
         off_midline = _ramp(x, 0.0, 30.0)[:, None]  # left and right must agree where they meet
@@ -106,3 +115,10 @@ class Pelvis:
         """(3,) LPS mm: the true centre of the hip joint of one side."""
         return self.place(HIP_CENTER[None], side)[0][0]
 
+
+def _joint(half: np.ndarray, sacrum: bool) -> np.ndarray:
+    """(N,) mm outward that closes the sacroiliac joint of the mean left half; both spines of the ilium go along."""
+    x, y, z = half.T
+    if sacrum:
+        return _AURICULAR_OUT_MM * _ramp(x, 25.0, 48.0) * _ramp(y, -65.0, -45.0)
+    return -_ILIUM_IN_MM * _ramp(-z, 85.0, 138.0) * _ramp(y, -62.0, -30.0) * _ramp(x, 20.0, 45.0)

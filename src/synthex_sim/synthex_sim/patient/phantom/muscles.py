@@ -6,13 +6,27 @@ import numpy as np
 
 from synthex_sim.patient.phantom import shapes
 from synthex_sim.patient.phantom.muscle_shapes import RIBBONS, ribbon_faces
-from synthex_sim.patient.phantom.posture import Posture
+from synthex_sim.patient.phantom.posture import DISTAL, Posture
 from synthex_sim.patient.phantom.soft_parameters import SoftTissue
 from synthex_sim.patient.phantom.tissue import MUSCLE_HU, blend_smooth, lattice, lattice_step
 
 _OF_THE_TRUNK = ("psoas", "erector_spinae", "quadratus_lumborum")
 #: How far the muscles of the back go on above the last section that was measured, mm.
 _ONWARD_MM = 60.0
+# What goes on below the last section that was measured: radius there against that section's, how much nearer to the
+# femur, mm; and how far down.
+_DOWN_THE_THIGH = {
+    "adductors": (0.8, 20.0),
+    "biceps_femoris": (1.25, 0.0),
+    "gracilis": (0.9, 32.0),
+    "rectus_femoris": (1.2, 0.0),
+    "sartorius": (1.0, 0.0),
+    "semimembranosus": (1.6, 8.0),
+    "semitendinosus": (0.9, 4.0),
+    "vastus_lateralis": (0.95, 0.0),
+    "vastus_medialis": (1.9, 0.0),
+}
+_THIGH_MM = 150.0
 # The measured legs lay apart and were thin: towards the midline at the femur, mm, and radius against the table.
 _INWARD = {
     "adductors": (14.0, 1.25),
@@ -37,6 +51,14 @@ def placed_muscles(posture: Posture, soft: SoftTissue, rng: np.random.Generator)
             onward = ribbon[-1:].copy()
             onward[..., 1] += _ONWARD_MM
             ribbon = np.concatenate([ribbon, onward])
+        if name in _DOWN_THE_THIGH:
+            onward = ribbon[:1].copy()
+            grows, outward = _DOWN_THE_THIGH[name]
+            onward[..., :3] += _THIGH_MM * DISTAL
+            onward[..., 0] += outward
+            onward[..., 3] *= grows
+            onward[..., 4] = 1.0
+            ribbon = np.concatenate([onward, ribbon])
         rows = ribbon.reshape(-1, 5).copy()
         inward, wider = _INWARD.get(name, (0.0, 1.06))
         rows[:, 0] -= inward * rows[:, 4]

@@ -95,7 +95,7 @@ def _shafts(posture: Posture) -> list[tuple]:
     shafts = []
     for side in (1, -1):
         axes, head, size = posture.femur_frame(side)
-        points = np.array([(44.0, -50, -9), (42, -90, -6), (42, -210, 0)]) * size @ axes.T + head
+        points = np.array([(44.0, -50, -9), (42, -90, -6), (42, -300, 0)]) * size @ axes.T + head
         shafts.append(("", points, np.full(3, 15.0) * size, np.array([(0, 1, 1), (1, 2, 2)])))
     return shafts
 

@@ -108,10 +108,10 @@ def draw_person(seed: int, rng: np.random.Generator) -> Person:
     femurs = tuple(
         SidePose(
             flexion_deg=float(np.clip(flexion + rng.normal(0, 3), -10, 30)),
-            abduction_deg=float(np.clip(rng.normal(-2, 4), -10, 12)),
+            abduction_deg=float(np.clip(rng.normal(-2, 4), -10, 7)),
             external_rotation_deg=float(np.clip(turn + rng.normal(0, 6), -25, 35)),
             anteversion_deg=float(np.clip(rng.normal(4 * (sex - 0.5) - 1, 8), -20, 22)),
-            neck_shaft_deg=float(np.clip(rng.normal(-8.5, 5.8), -21, 5)),
+            neck_shaft_deg=float(np.clip(rng.normal(-8.0, 5.8), -15.5, 7)),
             neck_mm=float(np.clip(rng.normal(0.5, 4.5), -7, 9)),
         )
         for _ in range(2)
@@ -121,7 +121,7 @@ def draw_person(seed: int, rng: np.random.Generator) -> Person:
         sex=sex,
         scale=scale,
         flare_deg=float(rng.normal(0, 4)),
-        ischial_spread_mm=float(11 * (sex - 0.5) - 8.5 + rng.normal(0, 2.2 + 2.5 * sex)),
+        ischial_spread_mm=float(11 * (sex - 0.5) - 10.0 + rng.normal(0, 2.2 + 3.3 * sex)),
         inlet_mm=float(8 * (sex - 0.5) - 13.5 + rng.normal(0, 4)),
         sacrum_forward_mm=float(np.clip(5 - 15 * (sex - 0.5) + rng.normal(0, 6.5), -13, 20)),
         symphysis_mm=float(np.clip(rng.normal(-7.2, 1.2), -9.5, -4)),

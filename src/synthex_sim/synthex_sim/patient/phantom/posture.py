@@ -17,6 +17,10 @@ _SPINE_AT_REST = np.array([(95, 35.0), (120, 18.0), (150, 8.0), (180, 8.0), (210
 _LUMBAR_FROM_MM, _LUMBAR_WHOLLY_MM = 45.0, 115.0
 
 
+#: Down the thigh in the mean body, pelvic frame.
+DISTAL = -_LEG_AT_REST[1]
+
+
 class Posture:
     """Maps points of the mean body into one person.
 

@@ -29,7 +29,9 @@ _CANAL = np.array([
     (0, -2, -117, 6.5), (0, -30, -131, 4.5), (0, -58, -142, 3.0), (0, -86, -144, 2.5), (0, -98, -146, 3),
 ], dtype=np.float64)
 # fmt: on
-# Bars between the foramina and the upper end plate, where the cortex is thick; mean left half, pelvic frame.
+#: Discs below the sacrum and within the coccyx: where, and half their thickness; they lie across this direction.
+_CLEFTS, _CLEFT_MM, _COCCYX_AXIS = np.array([(0, -103, -133), (0, -113, -123), (0, -122, -114)]), 0.9, (0, -0.8, 0.6)
+# Upper margins of the foramina and the upper end plate, where the cortex is thicker; mean left half, pelvic frame.
 _LINES = [np.array(line, dtype=np.float64) for line in (
     [(0, 5, -76), (14, 6, -80), (22, 8, -92), (14, 11, -100), (0, 12, -102)],
     [(16, -18, -92), (25, -15, -92), (34, -20, -92)],
@@ -75,16 +77,33 @@ def build(pelvis: Pelvis, grid: shapes.Grid) -> tuple[tuple, shapes.Grid, np.nda
         path, growth = place(tunnel[:, :3], pelvis)
         hole, sub = part.block(*shapes.bounds(path, tunnel[:, 3], 2.0))
         field[hole] = np.maximum(field[hole], -shapes.tube(sub, path, tunnel[:, 3] * growth))
+    _part_coccyx(field, part, pelvis)
     end = place(_S3_END[None], pelvis)[0][0]
     axis = pelvis.direction(_AXIS, 1)
     x, y, z = part.coordinates(np.eye(3), end)
     return block, part, field, x * axis[0] + y * axis[1] + z * axis[2] < 0
 
 
+def _part_coccyx(field: np.ndarray, part: shapes.Grid, pelvis: Pelvis) -> None:
+    """Clears what lies between sacrum and coccyx and between its pieces."""
+    axis = pelvis.direction(_COCCYX_AXIS, 1)
+    for middle in place(_CLEFTS.astype(np.float64), pelvis)[0]:
+        disc, sub = part.block(middle - 16.0, middle + 16.0)
+        x, y, z = sub.coordinates(np.eye(3), middle)
+        field[disc] = np.maximum(field[disc], _CLEFT_MM - np.abs(x * axis[0] + y * axis[1] + z * axis[2]))
+
+
 def dressing(pelvis: Pelvis, part: shapes.Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Thickness of the cortex (float32, mm) and factor on cancellous density (dense body, fatty alae)."""
+    """Thickness of the cortex (float32, mm) and factor on cancellous density (denser bodies, fatty alae).
+
+    Rays run along the foramina: of their walls only the upper margins show, as arcuate lines.
+    """
     lines = [place(line * np.array([s, 1, 1]), pelvis)[0] for line in _LINES for s in (1, -1)]
     near = np.minimum.reduce([shapes.curve_distance(part, line) for line in lines])
-    middle = place(np.array([(0, 0, -92), (0, -40, -118)], dtype=np.float64), pelvis)[0]
+    below = _FORAMINA[:, :, :3] - np.array([0.0, 3.0, 0.0])
+    walls = [place(row * np.array([s, 1, 1]), pelvis)[0] for row in below for s in (1, -1)]
+    wall = np.minimum.reduce([shapes.curve_distance(part, line, 3.0) for line in walls])
+    middle = place(np.array([(0, 0, -92), (0, -40, -118), (0, -80, -136)], dtype=np.float64), pelvis)[0]
     body = np.exp(-0.5 * (shapes.curve_distance(part, middle) / 20.0) ** 2)
-    return (0.65 + 0.9 * np.exp(-0.5 * (near / 4.0) ** 2)).astype(np.float32), (0.45 + 0.5 * body).astype(np.float32)
+    cortex = 0.6 + 0.45 * np.exp(-0.5 * (near / 4.0) ** 2) - 0.75 * np.exp(-0.5 * (wall / 6.5) ** 2)
+    return cortex.astype(np.float32), (0.5 + 0.3 * body).astype(np.float32)
