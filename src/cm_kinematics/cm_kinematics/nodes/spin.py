@@ -63,10 +63,7 @@ def run_node(factory: Callable[[], Node], name: str | None = None, args: Sequenc
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
-        # Ctrl-C takes the context away under whatever is in hand: what fails then is no error of the node. rclpy does
-        # so in a thread of its own.
-        time.sleep(0.2)
-        if rclpy.ok():
+        if not interrupted():
             raise
     finally:
         # Ctrl-C in a launched session delivers SIGINT twice (terminal and launcher): the second must not break this.
@@ -79,6 +76,12 @@ def run_node(factory: Callable[[], Node], name: str | None = None, args: Sequenc
         shut_down()
         node = executor = None
     leave(0)
+
+
+def interrupted() -> bool:
+    """Whether an error is only that of Ctrl-C, which takes the ROS context away under whatever is in hand."""
+    time.sleep(0.2)  # rclpy takes it away in a thread of its own
+    return not rclpy.ok()
 
 
 def shut_down() -> None:

@@ -24,8 +24,8 @@ from .raw_topics import message_class, reader_qos
 #: Topics that ROS itself makes.
 _OWN = ("/rosout", "/parameter_events")
 _LONGEST = 36
-_DISCOVERY_S = 5.0
-_QUIET_S = 2.0
+#: Discovery ends after the first, once nothing has been added for the second; at the latest after the third.
+_DISCOVERY_S, _QUIET_S, _LONGEST_DISCOVERY_S = 5.0, 2.0, 20.0
 
 
 class InspectionError(Exception):
@@ -95,23 +95,50 @@ def _foreign(node: Node, topic: str) -> bool:
     return any(end.node_name != node.get_name() for end in ends)
 
 
+class _Discovery:
+    """What there is, as it is discovered: nodes come one after the other, on a busy machine seconds apart."""
+
+    def __init__(self, look: Callable[[Node], Graph], node: Node) -> None:
+        self._look, self._node = look, node
+        self._began_s = self._changed_s = time.monotonic()
+        self.graph: Graph = {}
+
+    def look(self) -> Graph:
+        """What is known now."""
+        if (now := self._look(self._node)) != self.graph:
+            self.graph, self._changed_s = now, time.monotonic()
+        return self.graph
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing has been added for two seconds."""
+        return time.monotonic() - self._changed_s >= _QUIET_S
+
+    @property
+    def over(self) -> bool:
+        """Whether what is not there by now is not there."""
+        return time.monotonic() - self._began_s >= (_DISCOVERY_S if self.quiet else _LONGEST_DISCOVERY_S)
+
+
 def _settled(look: Callable[[Node], Graph], node: Node) -> Graph:
-    """What there is once nothing has been added for two seconds: nodes are discovered one after the other.
+    """What there is once nothing has been added for two seconds.
 
     Raises:
         InspectionError: there is nothing.
     """
-    end, before, since = time.monotonic() + _DISCOVERY_S, {}, time.monotonic()
-    while (now_s := time.monotonic()) < end and (not before or now_s - since < _QUIET_S):
+    discovery = _Discovery(look, node)
+    while not (discovery.over or (discovery.look() and discovery.quiet)):
         time.sleep(0.1)
-        if (now := look(node)) != before:
-            before, since = now, time.monotonic()
-    if not before:
+    return _something(discovery.graph)
+
+
+def _something(graph: Graph) -> Graph:
+    if not graph:
         raise InspectionError(
             f"no session runs here (ROS_DOMAIN_ID={os.environ.get('ROS_DOMAIN_ID', '0')}, discovery "
             f"{os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')}); start one with `make session FRAMES=0`"
         )
-    return before
+    return graph
 
 
 def _find(name: str, look: Callable[[Node], Graph], node: Node, what: str) -> tuple[str, str]:
@@ -120,10 +147,10 @@ def _find(name: str, look: Callable[[Node], Graph], node: Node, what: str) -> tu
     Raises:
         InspectionError: it is not there in time, or there are several.
     """
-    end = time.monotonic() + _DISCOVERY_S
-    while not (found := {n: t for n, t in look(node).items() if n == name or n.endswith(f"/{name.strip('/')}")}):
-        if time.monotonic() > end:
-            known = "\n  ".join(sorted(_settled(look, node)))
+    discovery, ending = _Discovery(look, node), f"/{name.strip('/')}"
+    while not (found := {n: t for n, t in discovery.look().items() if n == name or n.endswith(ending)}):
+        if discovery.over:
+            known = "\n  ".join(sorted(_something(discovery.graph)))
             raise InspectionError(f"{what} '{name}' is not there; there are:\n  {known}")
         time.sleep(0.1)
     if len(found) > 1:

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
 from cm_kinematics.nodes.parameters import Parameter, declare
@@ -268,8 +269,7 @@ class RecorderNode(Node):
         deadline_s = time.monotonic() + HURRY_S if interrupted else None
         ending = self._ending or Ending("interrupted")
         self.terminal.end()
-        if self.context.ok():  # Ctrl-C has taken it away; then the viewer ends, too
-            self._run_folder.publish(String(data=""))
+        self._run_folder.publish(String(data=""))
         summary = self._writer.close()
         if summary.failure and not ending.error:
             ending = Ending(summary.failure, f"writing the bag failed: {summary.failure}")
@@ -329,35 +329,43 @@ class RecorderNode(Node):
         return True
 
 
+class Interruption:
+    """Whether Ctrl-C or the launcher has asked for the end.
+
+    rclpy's own handlers take the context away at once, also between asking for it and publishing: what is being
+    recorded would end with an error. A launched session gets SIGINT twice (terminal and launcher), then SIGTERM: the
+    report is to be finished, so asking again changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Record until the session is over. Returns the exit code where nothing could begin; else the process ends here."""
-    node: RecorderNode | None = None
-    executor: SingleThreadedExecutor | None = None
-    interrupted = False
+    interruption = Interruption()
     try:
-        try:
-            rclpy.init(args=args)
-            node = RecorderNode()
-        except (*CONFIGURATION_ERRORS, RunFolderError, LookupError) as error:
-            Terminal(NAME).error(str(error))
-            return 1
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while not node.finished:
-            executor.spin_once(timeout_sec=TICK_S)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        interrupted = True
-    finally:
-        # A launched session gets SIGINT twice (terminal and launcher), then SIGTERM: the report is to be finished.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        code = node.finish(interrupted=interrupted) if node is not None else 1
-        if code == 0 and not interrupted:
-            node.stay()
-        if node is not None:
-            node.destroy_node()
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = RecorderNode()
+    except (*CONFIGURATION_ERRORS, RunFolderError, LookupError) as error:
+        Terminal(NAME).error(str(error))
         shut_down()
-        node = executor = None
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while not (node.finished or interruption.asked):
+        executor.spin_once(timeout_sec=TICK_S)
+    code = node.finish(interrupted=interruption.asked)
+    if code == 0 and not interruption.asked:
+        node.stay()
+    node.destroy_node()
+    shut_down()
+    del node, executor
     leave(code)
 
 

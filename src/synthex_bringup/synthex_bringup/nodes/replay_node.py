@@ -26,7 +26,7 @@ from rosgraph_msgs.msg import Clock
 from cm_kinematics.nodes.conversions import stamp_message
 from cm_kinematics.nodes.conversions import stamp_ns as message_stamp_ns
 from cm_kinematics.nodes.parameters import REQUIRED, Parameter, declare
-from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS, shut_down
+from cm_kinematics.nodes.spin import CONFIGURATION_ERRORS, interrupted, shut_down
 
 from .. import DISCLAIMER
 from ..offline.plan import NO_PLAN, plan_for, recorded_patient
@@ -293,11 +293,11 @@ class ReplayNode(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Replay a bag; returns the process's exit code."""
-    terminal = Terminal(NAME)
+    terminal, begun = Terminal(NAME), False
     try:
         rclpy.init(args=args)
         node = ReplayNode()
-        terminal = node.terminal
+        terminal, begun = node.terminal, True
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         return node.play(executor)
@@ -305,6 +305,9 @@ def main(args: Sequence[str] | None = None) -> int:
         terminal.end()
         return 0
     except (*CONFIGURATION_ERRORS, BagError, ReplayError, LookupError) as error:
+        if begun and interrupted():
+            terminal.end()
+            return 0
         terminal.error(str(error))
         return 1
     finally:
