@@ -21,11 +21,12 @@ from scipy.ndimage import gaussian_filter
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.placement import supine_pose
 from synthex_sim.carm.view import View
+from synthex_sim.patient.patient import Patient
 from synthex_sim.patient.source import load_patient
 from synthex_sim.xray.air_gap import BodyOutline
 from synthex_sim.xray.decomposition import TissueThresholds
 from synthex_sim.xray.monte_carlo import MaterialGrid, monte_carlo_scatter, ray_sums
-from synthex_sim.xray.scatter import KernelScatter, water_equivalent_factors
+from synthex_sim.xray.scatter import FITTED, KernelScatter, PatientEffects, water_equivalent_factors
 from synthex_sim.xray.spectrum import Spectrum, tube_spectrum
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,6 +71,28 @@ CASES = (
 
 
 @dataclass(frozen=True, eq=False)
+class Reference:
+    """The Monte Carlo's image of a case and what the kernels need; keV per pixel for one photon per pixel.
+
+    Attributes:
+        primary, water_cm, scatter: (R, C).
+        gap_mm: (r, c) air gap over the detector.
+        aspect: of the body, width across over thickness along the beam.
+        energy_ratio_kev, seconds: of the Monte Carlo.
+    """
+
+    primary: np.ndarray
+    water_cm: np.ndarray
+    scatter: np.ndarray
+    gap_mm: np.ndarray
+    aspect: float
+    view: View
+    spectrum: Spectrum
+    energy_ratio_kev: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
 class Result:
     """Images of one comparison, (R, C), keV per pixel for one photon per pixel with nothing in the beam."""
 
@@ -105,15 +128,28 @@ class Result:
         )
 
 
-def geometry(case: Case, carm: CArm, pixels: int) -> tuple[MaterialGrid, View, np.ndarray]:
-    """The patient on the table as a material grid, the view, and the air gap over the detector."""
-    patient = load_patient(case.patient)
+def water_trunk(depth_cm: float, width_cm: float, long_cm: float = 45.0) -> Patient:
+    """An elliptic cylinder of water."""
+    shape = [int(round(cm / 0.4)) + 2 for cm in (width_cm, depth_cm, long_cm)]
+    across, along, _ = ((np.arange(n) - (n - 1) / 2.0) * 0.4 for n in shape)
+    inside = (across[:, None] / (width_cm / 2)) ** 2 + (along / (depth_cm / 2)) ** 2 <= 1.0
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    affine[:3, 3] = [-2.0 * (n - 1) for n in shape]
+    hu = np.where(inside, 0, -1000).astype(np.int16)[:, :, None].repeat(shape[2], axis=2)
+    return Patient("water", hu, affine)
+
+
+def geometry(case: Case, carm: CArm, pixels: int) -> tuple[MaterialGrid, View, np.ndarray, float]:
+    """The patient on the table as a material grid, the view, the air gap over the detector, and the body's aspect."""
+    kind, _, size = case.patient.partition(":")
+    patient = water_trunk(*map(float, size.split("x"))) if kind == "water" else load_patient(case.patient)
     pose = supine_pose(patient.reference_point(), AIM)
     target = AIM + [0.0, case.sideways_mm, 0.0]
     joints = carm.aim(target, case.source_to_patient_mm, case.orbital_deg, case.angular_deg)
     view = carm.view(joints).resized((pixels, pixels))
     grid = MaterialGrid.from_patient(patient, TissueThresholds(), pose)
-    return grid, view, BodyOutline.of(patient).air_gap_mm(view, pose)
+    outline = BodyOutline.of(patient)
+    return grid, view, outline.air_gap_mm(view, pose), outline.aspect(view, pose)
 
 
 def primary_image(areas: np.ndarray, grid: MaterialGrid, spectrum: Spectrum) -> np.ndarray:
@@ -125,21 +161,28 @@ def primary_image(areas: np.ndarray, grid: MaterialGrid, spectrum: Spectrum) -> 
     return image
 
 
-def compare(case: Case, carm: CArm, photons: int, pixels: int, seed: int) -> Result:
-    """Runs both for one case."""
-    grid, view, gap = geometry(case, carm, pixels)
+def simulate(case: Case, carm: CArm, photons: int, pixels: int, seed: int) -> Reference:
+    """Follows the photons of one case."""
+    grid, view, gap, aspect = geometry(case, carm, pixels)
     spectrum = tube_spectrum(replace(carm.tube, kvp=case.kvp), round(view.source_to_detector_mm, 3))
     areas = ray_sums(grid, view)
-    primary = primary_image(areas, grid, spectrum)
     water = np.tensordot(water_equivalent_factors(grid.materials), areas, axes=1)
     begin = time.perf_counter()
-    reference = monte_carlo_scatter(grid, view, spectrum, photons=photons, seed=seed)
-    seconds = time.perf_counter() - begin
-    kernels = KernelScatter(spectrum.energies_kev, spectrum.weights)
-    kernel = kernels.estimate(primary[None], water[None], view, gap[None])
+    scatter = monte_carlo_scatter(grid, view, spectrum, photons=photons, seed=seed)
+    return Reference(
+        primary_image(areas, grid, spectrum), water, scatter.energy_kev[0], gap, aspect, view, spectrum,
+        float(scatter.energy_ratio_kev.mean()), time.perf_counter() - begin,
+    )
+
+
+def compare(reference: Reference, patient: PatientEffects = FITTED) -> Result:
+    """The kernels beside it."""
+    primary, water, gap = reference.primary, reference.water_cm, reference.gap_mm
+    kernels = KernelScatter(reference.spectrum.energies_kev, reference.spectrum.weights, patient=patient)
+    kernel = kernels.estimate(primary[None], water[None], reference.view, gap[None], reference.aspect)
     return Result(
-        primary, water, reference.energy_kev[0], kernel.energy_kev[0], float(reference.energy_ratio_kev.mean()),
-        float(kernel.energy_ratio_kev.mean()), float(gap.mean()), seconds,
+        primary, water, reference.scatter, kernel.energy_kev[0], reference.energy_ratio_kev,
+        float(kernel.energy_ratio_kev.mean()), float(gap.mean()), reference.seconds,
     )
 
 
@@ -180,7 +223,7 @@ def main() -> None:
     args = parser.parse_args()
     carm = CArm.from_yaml(ROOT / "config" / "carm" / "cios_fusion.yaml")
     for number, case in enumerate(CASES[: args.cases]):
-        result = compare(case, carm, args.photons, args.pixels, args.seed)
+        result = compare(simulate(case, carm, args.photons, args.pixels, args.seed))
         print(f"{case.name:48s} {result.line()}", flush=True)
         if args.pictures and number < 3:
             draw(case, result, args.pictures / f"scatter_{case.name}.png")

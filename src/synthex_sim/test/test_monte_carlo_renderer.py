@@ -87,9 +87,9 @@ def test_kernels_agree_behind_a_cube_of_water(water, reference):
     assert np.abs(kernel / reference - 1).mean() < 0.15
 
 
-@pytest.mark.parametrize(("orbital_deg", "mean_error"), [(0.0, 0.12), (90.0, 0.33)])
+@pytest.mark.parametrize(("orbital_deg", "mean_error"), [(0.0, 0.12), (90.0, 0.18)])
 def test_kernels_agree_behind_a_pelvis(carm, orbital_deg, mean_error):
-    """From the front and from the side. The kernels are fitted to the phantoms before these: docs/scatter.md."""
+    """From the front and from the side."""
     pelvis = make_phantom(7, 4.0)
     images = Images(carm, pelvis, supine_pose(pelvis.reference_point(), AIM), 530.0, orbital_deg)
     shadow = images.energy(BARE)[0] < 0.5 * images.energy(BARE, Dimmer(1.0)).max()

@@ -9,7 +9,7 @@ from synthex_sim.xray.air_gap import BodyOutline
 from synthex_sim.xray.decomposition import TissueThresholds
 from synthex_sim.xray.materials import BONE, SOFT_TISSUE, WATER
 from synthex_sim.xray.monte_carlo import MaterialGrid, make_problem, photon_transport, ray_sums
-from synthex_sim.xray.scatter import KernelScatter, _resampling, resampled, water_equivalent_factors
+from synthex_sim.xray.scatter import SLABS, KernelScatter, _resampling, resampled, water_equivalent_factors
 
 ENERGIES, WEIGHTS = np.array([40.0, 60.0, 80.0]), np.array([1.0, 2.0, 1.0])
 SDD = 1020.0
@@ -43,7 +43,7 @@ def test_slabs_scatter_as_in_the_monte_carlo(thickness_cm, gap_mm):
     grid = MaterialGrid(np.zeros((1, 1, 1), np.uint8), np.ones((1, 1, 1), np.float32), (WATER,), affine)
     tally = photon_transport(make_problem(grid, panel(), ENERGIES, WEIGHTS, pixels=(6, 6)), 120_000, 1)
     primary, water = water_slab(thickness_cm)
-    image = KernelScatter(ENERGIES, WEIGHTS, patient=False).estimate(primary, water, panel(), gap_mm)
+    image = KernelScatter(ENERGIES, WEIGHTS, patient=SLABS).estimate(primary, water, panel(), gap_mm)
     kernel = image.energy_kev[0].reshape(6, 10, 6, 10).sum(axis=(1, 3))
     reference = tally.scatter * 3600
     assert kernel.sum() == pytest.approx(reference.sum(), rel=0.12)
@@ -66,8 +66,9 @@ def test_the_rim_of_a_narrow_body_near_the_detector_does_not_flood_its_middle():
     attenuation = np.stack([m.mass_attenuation(ENERGIES) for m in grid.materials])
     primary = np.tensordot(WEIGHTS / 4 * ENERGIES, np.exp(-np.einsum("me,mrc->erc", attenuation, areas)), axes=1)
     water = np.tensordot(water_equivalent_factors(grid.materials), areas, axes=1)
-    gap = BodyOutline.of(trunk).air_gap_mm(view)
-    image = KernelScatter(ENERGIES, WEIGHTS).estimate(primary[None], water[None], view, gap[None]).energy_kev[0]
+    outline = BodyOutline.of(trunk)
+    gap, kernels = outline.air_gap_mm(view), KernelScatter(ENERGIES, WEIGHTS)
+    image = kernels.estimate(primary[None], water[None], view, gap[None], outline.aspect(view)).energy_kev[0]
     kernel, reference = image.reshape(5, 8, 5, 8).sum(axis=(1, 3)), tally.scatter * 1600
     assert kernel.sum() == pytest.approx(reference.sum(), rel=0.15)
     assert kernel[1:4, 1:4].sum() == pytest.approx(reference[1:4, 1:4].sum(), rel=0.2)
@@ -108,7 +109,7 @@ def test_scatter_leans_to_the_side_with_the_wider_gap():
     image = KernelScatter(ENERGIES, WEIGHTS).estimate(primary, water, panel(), gap).energy_kev[0]
     level = KernelScatter(ENERGIES, WEIGHTS).estimate(primary, water, panel(), 300.0).energy_kev[0]
     assert image[:, 50].mean() > 1.05 * level[:, 50].mean() and image[:, 9].mean() < 0.97 * level[:, 9].mean()
-    assert image.sum() == pytest.approx(level.sum(), rel=0.03)
+    assert image.sum() == pytest.approx(level.sum(), rel=0.04)
 
 
 def test_views_of_a_batch_do_not_touch_each_other():

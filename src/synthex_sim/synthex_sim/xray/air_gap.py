@@ -1,4 +1,4 @@
-"""How far behind the patient the detector stands: what scatter kernels need to know of a patient's shape."""
+"""How far behind the patient the detector stands, and how wide the body is: a patient's shape, for scatter kernels."""
 
 from __future__ import annotations
 
@@ -51,6 +51,10 @@ class BodyOutline:
         """
         return air_gap_mm(self.posed(np.eye(4) if pose is None else np.asarray(pose, dtype=np.float64)), view)
 
+    def aspect(self, view: View, pose: ArrayLike | None = None) -> float:
+        """How wide the body is across the beam over how thick it is along it; see ``aspect``."""
+        return aspect(self.posed(np.eye(4) if pose is None else np.asarray(pose, dtype=np.float64)), view)
+
     def posed(self, pose: np.ndarray) -> np.ndarray:
         """(n, 3) the points in the world, mm, by a (4, 4) pose."""
         return self.points @ pose[:3, :3].T + pose[:3, 3]
@@ -69,3 +73,20 @@ def air_gap_mm(points: np.ndarray, view: View) -> np.ndarray:
     np.maximum.at(last, (place[:, 1], place[:, 0]), depth[seen])
     gap = np.where(last > 0, sdd - last, sdd - last[last > 0].mean())
     return ndimage.uniform_filter(gap, 3, mode="nearest").astype(np.float32)
+
+
+def aspect(points: np.ndarray, view: View) -> float:
+    """Width across the beam over thickness along it, of the ellipsoid that has the points' moments.
+
+    Args:
+        points: (n, 3) world mm, outlines of all that is in the beam.
+
+    Returns:
+        Of the section across the beam the narrowest width; infinite where there are no points.
+    """
+    if not len(points):
+        return float("inf")
+    camera = points @ view.world_to_camera[:3, :3].T
+    # through the middle: the inverse's blocks are those of sections, the covariance's own those of shadows
+    inverse = np.linalg.inv(np.cov(camera.T, ddof=0) + np.eye(3))
+    return float(np.sqrt(inverse[2, 2] / np.linalg.eigvalsh(inverse[:2, :2])[-1]))

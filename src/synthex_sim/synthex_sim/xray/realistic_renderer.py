@@ -19,7 +19,7 @@ import numpy as np
 from synthex_sim.carm.carm import CArm
 from synthex_sim.carm.view import View
 from synthex_sim.patient.patient import Patient
-from synthex_sim.xray.air_gap import BodyOutline, air_gap_mm
+from synthex_sim.xray.air_gap import BodyOutline, air_gap_mm, aspect
 from synthex_sim.xray.collimation import field_masks
 from synthex_sim.xray.decomposition import TissueThresholds
 from synthex_sim.xray.detector import Detector
@@ -144,7 +144,8 @@ class RealisticRenderer:
         water_cm = sum(np.float32(f) * projection.areas[:, m] for m, f in enumerate(factors))
         points = np.concatenate([self._outline(volume).posed(pose) for volume, pose in scene.volumes])
         gaps = np.stack([air_gap_mm(points, view) for view in views])
-        return beam.kernels.estimate(energy, water_cm, views[0], gaps)
+        widths = [aspect(points, view) for view in views]
+        return beam.kernels.estimate(energy, water_cm, views[0], gaps, widths)
 
     def _photon_transport(
         self, scene: Scene, views: Sequence[View], beam: _Beam, physics: Physics, photons: float, field: Any | None,

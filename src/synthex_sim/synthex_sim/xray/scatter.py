@@ -42,14 +42,6 @@ from synthex_sim.xray.materials import WATER, Material
 _TABLES = Path(__file__).with_name("scatter_kernels.npz")
 #: Edge of the detector pixels that scatter is computed on; it is smooth over several times this length.
 COARSE_MM = 5.0
-#: The factor k: what a divergent beam and a body of finite width and round shape do to a slab's scatter, which is not
-#: told by thickness and gap; and the slant d, 1/mm. Fitted to phantoms and a CT (docs/scatter.md), as all of these.
-PATIENT_FACTOR = 0.956
-SLANT_PER_MM = 0.0040
-#: A body that is thick along the beam is narrow across it, unlike a slab: beyond a thickness, k falls exponentially.
-_WIDE_UP_TO_CM, _NARROW_PER_CM = 27.0, 0.027
-#: h: where the body is thicker than at the source by more than the first, scatter falls exponentially by the second.
-_THICKER_BY_CM, _INTO_THICKER_PER_CM = 4.4, 0.139
 #: The thickness that h looks at, where scatter arrives, is the mean over such a length of the detector: what arrives in
 #: a pixel has come through more than what the pixel's own ray sees, and shows no edges of it.
 _AROUND_MM = 50.0
@@ -59,6 +51,34 @@ _LEVEL_CM = 6.0
 _MOST_SLANT = 1.0
 #: Steps of the look-up table over thickness, cm, and how many.
 _THICKNESS_STEP_CM, _THICKNESSES = 0.5, 121
+
+
+@dataclass(frozen=True)
+class PatientEffects:
+    """What slabs do not tell: how a body's scatter differs from a slab's of the same thickness and gap.
+
+    The defaults are fitted to the Monte Carlo behind phantoms (``tools/fit_scatter.py``, docs/scatter.md).
+
+    Attributes:
+        factor: k of a divergent beam and a round body.
+        wide, narrow: what scatters out of a narrow body sideways does not scatter back. Where the body's width across
+            the beam over its thickness along it is less than the first, k falls with this power of it.
+        slant_per_mm: d, 1/mm.
+        thicker_by_cm, into_thicker_per_cm: h: where the body is thicker than at the source by more than the first,
+            scatter falls exponentially by the second.
+    """
+
+    factor: float = 1.014
+    wide: float = 1.25
+    narrow: float = 0.555
+    slant_per_mm: float = 0.0055
+    thicker_by_cm: float = 9.7
+    into_thicker_per_cm: float = 0.152
+
+
+FITTED = PatientEffects()
+#: As the tables are: for slabs that fill the picture.
+SLABS = PatientEffects(factor=1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +113,7 @@ class KernelScatter:
         weights: ArrayLike,
         absorbed_fraction: ArrayLike | None = None,
         *,
-        patient: bool = True,
+        patient: PatientEffects = FITTED,
         xp: ModuleType = np,
     ) -> None:
         """Adds the tables up over a spectrum.
@@ -102,7 +122,7 @@ class KernelScatter:
             energies_kev: (e,) photon energies, ascending.
             weights: (e,) shares of photons, any scale.
             absorbed_fraction: (e,) share of the energy that the detector absorbs; None for all of it.
-            patient: whether k is that of patients; else it is 1, for slabs.
+            patient: what tells a body from a slab; ``SLABS`` for slabs.
             xp: numpy, or cupy to work on GPU arrays.
 
         Raises:
@@ -119,17 +139,17 @@ class KernelScatter:
             raise ValueError("a spectrum needs weights that are not negative, and not all zero")
         tables = _tables()
         strength, ratio = _fold(tables, energies, shares / shares.sum(), absorbed)
-        if patient:
-            beyond = np.maximum(np.arange(_THICKNESSES) * _THICKNESS_STEP_CM - _WIDE_UP_TO_CM, 0.0)
-            strength = strength * (PATIENT_FACTOR * np.exp(-_NARROW_PER_CM * beyond))[:, None]
         self._xp = xp
+        self._patient = patient
         self._sigmas = tuple(tables["sigmas_mm"].tolist())
         self._strength = xp.asarray(strength, dtype=np.float32)  # (gap, thickness, s)
         self._gaps = xp.asarray(tables["gaps_mm"])
         self._gap_numbers = xp.arange(self._gaps.size, dtype=np.float64)
         self._ratio = xp.asarray(ratio, dtype=np.float32)
 
-    def estimate(self, primary_kev: Any, water_cm: Any, view: View, air_gap_mm: ArrayLike) -> ScatterImage:
+    def estimate(
+        self, primary_kev: Any, water_cm: Any, view: View, air_gap_mm: ArrayLike, aspect: ArrayLike = np.inf
+    ) -> ScatterImage:
         """Scatter of a batch of images.
 
         Args:
@@ -140,6 +160,8 @@ class KernelScatter:
             view: any of the batch's views: pixel size and detector shape, which all must share.
             air_gap_mm: how far behind the patient the detector stands: one number, (V,), or (V, r, c) over the detector
                 (``BodyOutline.air_gap_mm``).
+            aspect: how wide the body is across the beam over how thick it is along it, one number or (V,)
+                (``BodyOutline.aspect``).
 
         Raises:
             ValueError: arrays that do not fit the view or each other.
@@ -154,10 +176,16 @@ class KernelScatter:
         primary, water = (resampled(xp, a, coarse) for a in (primary_kev, water_cm))
         water = xp.clip(water, 0.0, (_THICKNESSES - 1.001) * _THICKNESS_STEP_CM)
         gap = _gap_map(air_gap_mm, primary.shape)
-        slant = xp.asarray(_slant(gap))
-        sources, ratio = self._sources(primary / slant, water, xp.asarray(gap))
+        slant = xp.asarray(_slant(gap, self._patient.slant_per_mm))
+        width = xp.asarray(self._width(aspect))
+        sources, ratio = self._sources(width * primary / slant, water, xp.asarray(gap))
         energy = resampled(xp, self._spread(sources, water, view) * slant, view.shape)
         return ScatterImage(energy, xp.broadcast_to(ratio[:, None, None], energy.shape))
+
+    def _width(self, aspect: ArrayLike) -> np.ndarray:
+        """(V or 1, 1, 1) float32, the factor k."""
+        narrowness = np.minimum(np.asarray(aspect, dtype=np.float64) / self._patient.wide, 1.0)
+        return (self._patient.factor * narrowness**self._patient.narrow).astype(np.float32).reshape(-1, 1, 1)
 
     def _sources(self, primary: Any, water: Any, gap: Any) -> tuple[Any, Any]:
         """(V, s, r, c) energy that every pixel's ray sends into each Gaussian, and (V,) mean energy ratio."""
@@ -179,15 +207,15 @@ class KernelScatter:
 
     def _spread(self, sources: Any, water: Any, view: View) -> Any:
         """Convolves (V, s, r, c) with the Gaussians and adds them up, less what thicker parts keep: (V, r, c)."""
-        xp = self._xp
+        xp, patient = self._xp, self._patient
         place = water * np.float32(1.0 / _LEVEL_CM)
         blocks = _pixels(view.shape, view.pixel_spacing_mm, _AROUND_MM)
         around = resampled(xp, resampled(xp, water, blocks), water.shape[1:])
         total = xp.zeros_like(water)
         for level in range(int(place.min()), int(place.max()) + 2):
             share = xp.maximum(1.0 - abs(place - level), 0.0)
-            thicker_cm = xp.maximum(around - np.float32(level * _LEVEL_CM + _THICKER_BY_CM), 0.0)
-            total += self._convolved(sources * share[:, None], view) * xp.exp(-_INTO_THICKER_PER_CM * thicker_cm)
+            thicker_cm = xp.maximum(around - np.float32(level * _LEVEL_CM + patient.thicker_by_cm), 0.0)
+            total += self._convolved(sources * share[:, None], view) * xp.exp(-patient.into_thicker_per_cm * thicker_cm)
         return total
 
     def _convolved(self, sources: Any, view: View) -> Any:
@@ -240,9 +268,9 @@ def _gap_map(air_gap_mm: ArrayLike, shape: tuple[int, int, int]) -> np.ndarray:
     return np.broadcast_to(wide, shape)
 
 
-def _slant(gap: np.ndarray) -> np.ndarray:
+def _slant(gap: np.ndarray, per_mm: float) -> np.ndarray:
     """(V, r, c) float32 exp(d (gap - its mean over the view))."""
-    exponent = SLANT_PER_MM * (gap - gap.mean(axis=(1, 2), keepdims=True))
+    exponent = per_mm * (gap - gap.mean(axis=(1, 2), keepdims=True))
     return np.exp(np.clip(exponent, -_MOST_SLANT, _MOST_SLANT)).astype(np.float32)
 
 
