@@ -86,7 +86,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patients", nargs="+", default=["phantom:7", "phantom:1", "phantom:9"])
-    parser.add_argument("--photons", type=int, default=2_000_000)
+    parser.add_argument("--photons", type=int, default=1_500_000)
     parser.add_argument("--kept", type=Path, default=ROOT / "runs" / "scatter", help="folder for Monte Carlo images")
     args = parser.parse_args()
     found = references(cases(args.patients), args.photons, args.kept)

@@ -171,6 +171,31 @@ def test_the_gap_behind_a_slab_thinner_than_the_outlines_points_is_that_behind_t
     assert np.allclose(gap, SDD - 617, atol=1.5)
 
 
+@pytest.mark.parametrize("turn_deg", [0.0, 25.0, 90.0])
+def test_the_aspect_of_an_ellipsoid_is_that_of_its_sections(turn_deg):
+    """Half axes of 160, 90 and 400 mm, turned about the long one, the beam along what was the second."""
+    normals = np.random.default_rng(2).normal(size=(200_000, 3))
+    points = normals / np.linalg.norm(normals, axis=1, keepdims=True) * [160.0, 90.0, 400.0]
+    turn = np.deg2rad(turn_deg)
+    along = 1 / np.hypot(np.cos(turn) / 90, np.sin(turn) / 160)
+    across = 1 / np.hypot(np.sin(turn) / 90, np.cos(turn) / 160)
+    pose = np.eye(4)
+    pose[:3, :3] = [[np.cos(turn), np.sin(turn), 0], [0, 0, 1], [-np.sin(turn), np.cos(turn), 0]]
+    assert BodyOutline(points).aspect(panel(), pose) == pytest.approx(across / along, rel=0.01)
+    assert BodyOutline(np.zeros((0, 3))).aspect(panel()) == np.inf
+
+
+def test_a_narrow_body_scatters_less_and_a_wide_one_as_much_as_ever():
+    primary, water = water_slab(20.0)
+    kernels = KernelScatter(ENERGIES, WEIGHTS)
+    narrow, round_, wide, wider = (
+        kernels.estimate(primary, water, panel(), 250.0, aspect).energy_kev.sum() for aspect in (0.6, 1.0, 2.0, np.inf)
+    )
+    assert narrow < 0.8 * round_ < 0.8 * wide and wide == wider
+    both = kernels.estimate(primary.repeat(2, 0), water.repeat(2, 0), panel(), 250.0, [0.6, 1.0]).energy_kev
+    assert both.sum(axis=(1, 2)) == pytest.approx([narrow, round_], rel=1e-5)
+
+
 def test_electrons_per_gram():
     soft, bone, water = water_equivalent_factors((SOFT_TISSUE, BONE, WATER))
     assert water == 1.0 and soft == pytest.approx(0.99, abs=0.01) and bone == pytest.approx(0.927, abs=0.01)

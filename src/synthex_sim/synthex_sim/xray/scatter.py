@@ -2,7 +2,7 @@
 
 Every pixel's primary ray scatters some of its energy, which arrives around it on the detector:
 
-    S(u) = sum_u'  k(t')  P(u')  A(t') K(u - u'; t', g')  exp(d (g(u) - g'))  h(T(u) - t')
+    S(u) = k sum_u'  P(u')  A(t') K(u - u'; t', g')  exp(d (g(u) - g'))  h(T(u) - t')
     K    = sum_i w_i(t', g') G(u - u'; s_i)
 
 P: primary energy in the pixel, t: water-equivalent thickness along its ray, g: air gap between patient and detector
@@ -12,11 +12,12 @@ energies in slabs of water, followed by this package's own Monte Carlo (``tools/
 up over the tube's spectrum here. As the widths are fixed, there is one convolution for each, and thickness and gap can
 change from pixel to pixel.
 
-Two factors say what slabs do not know. The exponential is the asymmetry of a surface that the beam leaves at a slant:
-scatter leaves along its normal, towards the side where the gap is wider. And h is what is lost on the way into thicker
-parts (T: thickness, smoothed): the bright rim of a body would else flood its dark middle. As h joins pairs of pixels,
-the sources are shared out between levels of thickness, each of which is spread by itself. The factor k, the slant d and
-h are fitted to patients.
+Three factors say what slabs do not know. What leaves a narrow body sideways does not scatter back: k falls with the
+body's width across the beam over its thickness along it. The exponential is the asymmetry of a surface that the beam
+leaves at a slant: scatter leaves along its normal, towards the side where the gap is wider. And h is what is lost on
+the way into thicker parts (T: thickness, smoothed): the bright rim of a body would else flood its dark middle. As h
+joins pairs of pixels, the sources are shared out between levels of thickness, each of which is spread by itself. All
+three are fitted to patients.
 
 All of it is array arithmetic: the same code runs on numpy and on cupy. Figures and limits: docs/scatter.md.
 """
