@@ -137,7 +137,8 @@ def _recipe(
         f"{config['heatmap_weight']:g} heatmap ({config['heatmap_loss']}; Gaussians of "
         f"{config['heatmap_sigma_start_mm']:g} shrinking to {config['heatmap_sigma_mm']:g} detector mm, "
         f"{metadata.heatmap_sigma_px:.2f} px of the heatmap); the manipulator, its base and tip count "
-        f"{config['manipulator_weight']:g} times.",
+        f"{config['manipulator_weight']:g} times"
+        + "".join(f", {name} {weight:g} times" for name, weight in config["landmark_weights"].items()) + ".",
         "- Domain randomization: " + ", ".join(f"{k} {v}" for k, v in config["randomization"].items()) + ".",
         f"- Hardware: {hardware}; torch {run['torch']}, {run['threads']} threads. Code version "
         f"{metadata.code_version}.",

@@ -40,7 +40,7 @@ class CompactTransUNet(nn.Module):
     def __init__(self, config: CompactTransUNetConfig) -> None:
         super().__init__()
         self.config = config
-        w, dim = config.width, config.embed_dim
+        w, head, dim = config.width, config.head_width, config.embed_dim
         self.stem = nn.Sequential(
             nn.Conv2d(1, w, 5, stride=2, padding=2, bias=False), group_norm(w), nn.ReLU(), ResidualBlock(w, w)
         )
@@ -58,13 +58,13 @@ class CompactTransUNet(nn.Module):
             [
                 ResidualBlock(dim + 4 * w, 4 * w),
                 ResidualBlock(4 * w + 2 * w, 2 * w),
-                ResidualBlock(2 * w + w, w),
+                ResidualBlock(2 * w + w, head),
             ]
         )
         classes, landmarks = config.num_classes, config.num_landmarks
-        self.seg_head = nn.Conv2d(w, classes, 3, padding=1)
+        self.seg_head = nn.Conv2d(head, classes, 3, padding=1)
         self.landmark_head = nn.Sequential(
-            nn.Conv2d(w + classes, landmarks + classes, 1, bias=False),
+            nn.Conv2d(head + classes, landmarks + classes, 1, bias=False),
             nn.Conv2d(landmarks + classes, landmarks, 1, bias=False),
         )
         self.apply(_initialise)

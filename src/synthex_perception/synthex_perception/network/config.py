@@ -14,7 +14,9 @@ class CompactTransUNetConfig:
             learned for this size and interpolated for others.
         num_classes: segmentation classes, background included.
         num_landmarks: heatmaps.
-        width: channels of the decoder's finest level (stride 2); deeper levels have 2, 4 and 8 times as many.
+        width: channels of the encoder's finest level (stride 2); deeper levels have 2, 4 and 8 times as many.
+        head_width: channels of the decoder's finest level, which the heads read. A landmark takes about one of them for
+            itself: with fewer than there are landmarks and classes, the rarest are not learnt.
         embed_dim: channels of the transformer at stride 16.
         depth: transformer blocks.
         heads: attention heads; divides ``embed_dim``.
@@ -25,13 +27,14 @@ class CompactTransUNetConfig:
     num_classes: int = 8
     num_landmarks: int = 16
     width: int = 16
+    head_width: int = 32
     embed_dim: int = 192
     depth: int = 4
     heads: int = 6
     mlp_ratio: float = 3.0
 
     def __post_init__(self) -> None:
-        for name in ("input_size_px", "num_classes", "num_landmarks", "width", "embed_dim", "heads"):
+        for name in ("input_size_px", "num_classes", "num_landmarks", "width", "head_width", "embed_dim", "heads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.depth < 0:
@@ -40,8 +43,9 @@ class CompactTransUNetConfig:
             raise ValueError(f"input_size_px must be a multiple of 16, got {self.input_size_px}")
         if self.embed_dim % self.heads:
             raise ValueError(f"embed_dim {self.embed_dim} is not divisible by heads {self.heads}")
-        if self.width % 8:
-            raise ValueError(f"width must be a multiple of 8 (normalisation groups), got {self.width}")
+        for name in ("width", "head_width"):
+            if getattr(self, name) % 8:
+                raise ValueError(f"{name} must be a multiple of 8 (normalisation groups), got {getattr(self, name)}")
 
     def to_dict(self) -> dict[str, int | float]:
         """Plain values for YAML and JSON."""

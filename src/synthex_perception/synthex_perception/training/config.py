@@ -35,6 +35,7 @@ class TrainingConfig:
         dice_weight, cross_entropy_weight, heatmap_weight: factors of the loss terms.
         manipulator_weight: how much the manipulator, its base and its tip count beside a bone and its landmarks: it is
             a hundredth of a bone's size, and where its notched body begins hardly shows.
+        landmark_weights: name -> how much a landmark counts instead of once, where it is seen seldom.
         checkpoint_every_steps: a resumable checkpoint is written this often.
         validation_images: at most this many of the validation split are evaluated after an epoch; 0 takes all.
     """
@@ -58,6 +59,7 @@ class TrainingConfig:
     cross_entropy_weight: float = 0.5
     heatmap_weight: float = 1.0
     manipulator_weight: float = 1.0
+    landmark_weights: dict[str, float] = field(default_factory=dict)
     checkpoint_every_steps: int = 100
     validation_images: int = 200
 
@@ -65,8 +67,9 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "checkpoint_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
-        if not self.manipulator_weight > 0:
-            raise ValueError(f"training.manipulator_weight must be positive, got {self.manipulator_weight}")
+        for name, weight in {"manipulator_weight": self.manipulator_weight, **self.landmark_weights}.items():
+            if not weight > 0:
+                raise ValueError(f"training.{name} must be positive, got {weight}")
         if not self.learning_rate > 0 or not self.heatmap_sigma_mm > 0:
             raise ValueError("training.learning_rate and heatmap_sigma_mm must be positive")
         if self.heatmap_sigma_start_mm < self.heatmap_sigma_mm or not 0.0 < self.heatmap_sigma_shrinks_until <= 1.0:

@@ -125,10 +125,17 @@ def train(config: TrainingConfig, options: RunOptions, dataset=None) -> dict:
 def loss_weights(
     config: TrainingConfig, label_names: Sequence[str], landmark_names: Sequence[str]
 ) -> tuple[list[float], list[float]]:
-    """How much each class and each landmark counts in the loss."""
-    manipulator = LABEL_NAMES[MANIPULATOR]
-    return ([config.manipulator_weight if name == manipulator else 1.0 for name in label_names],
-            [config.manipulator_weight if name in MANIPULATOR_LANDMARKS else 1.0 for name in landmark_names])
+    """How much each class and each landmark counts in the loss.
+
+    Raises:
+        ValueError: a weight for a landmark that the data do not have.
+    """
+    unknown = set(config.landmark_weights) - set(landmark_names)
+    if unknown:
+        raise ValueError(f"training.landmark_weights names {sorted(unknown)}; landmarks are {list(landmark_names)}")
+    classes = {LABEL_NAMES[MANIPULATOR]: config.manipulator_weight}
+    landmarks = dict.fromkeys(MANIPULATOR_LANDMARKS, config.manipulator_weight) | config.landmark_weights
+    return [classes.get(name, 1.0) for name in label_names], [landmarks.get(name, 1.0) for name in landmark_names]
 
 
 def newest_checkpoint(out: Path) -> Path:
