@@ -59,13 +59,13 @@ CASES = (
     *(Case("phantom:7", source_to_patient_mm=mm) for mm in (620.0, 700.0, 780.0, 860.0)),
     *(Case("phantom:7", orbital_deg=90, source_to_patient_mm=mm) for mm in (620.0, 700.0, 780.0)),
     Case("phantom:7", orbital_deg=35, source_to_patient_mm=780),
-    Case("phantom:7", angular_deg=40, source_to_patient_mm=780),
+    Case("phantom:7", angular_deg=40, source_to_patient_mm=700),
     # not among those fitted to
     Case("phantom:3"), Case("phantom:3", source_to_patient_mm=620),
-    Case("phantom:3", orbital_deg=-35, source_to_patient_mm=700),
+    Case("phantom:3", orbital_deg=-35, source_to_patient_mm=650),
     Case("phantom:3", orbital_deg=90, source_to_patient_mm=700),
-    Case("phantom:3", angular_deg=-35, source_to_patient_mm=780), Case("phantom:12", source_to_patient_mm=650),
-    Case("phantom:12", source_to_patient_mm=780), Case("phantom:12", orbital_deg=40, source_to_patient_mm=780),
+    Case("phantom:3", angular_deg=-35, source_to_patient_mm=700), Case("phantom:12", source_to_patient_mm=650),
+    Case("phantom:12", source_to_patient_mm=780), Case("phantom:12", orbital_deg=40, source_to_patient_mm=650),
     Case("phantom:12", orbital_deg=90, source_to_patient_mm=780),
 )
 

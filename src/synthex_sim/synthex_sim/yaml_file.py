@@ -9,6 +9,20 @@ from typing import Any
 import yaml
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; YAML 1.1 forbids them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' occurs twice", key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_mapping(path: str | Path, what: str) -> dict[Any, Any]:
     """The mapping that a YAML file holds.
 
@@ -18,10 +32,10 @@ def read_mapping(path: str | Path, what: str) -> dict[Any, Any]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is not YAML, or holds something else or nothing.
+        ValueError: it is not YAML, has a key twice, or holds something else or nothing.
     """
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        document = yaml.load(Path(path).read_text(encoding="utf-8"), _EachKeyOnce)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{what} {path} is not a YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict) or not document:

@@ -152,6 +152,8 @@ def test_a_full_disk_leaves_no_half_shard(task, carm, tmp_path, monkeypatch):
     (["--task", "knee"], "unknown task 'knee'"),
     (["--n", "3"], "at least"),
     (["--config-folder", "nowhere"], "does not exist"),
+    (["--labels", "map.nii.gz"], "go with --patient"),
+    (["--patient", "thorax:1"], "shows none of the structures that task 'session' labels (left_hemipelvis"),
 ])
 def test_the_command_refuses_with_one_line_and_a_non_zero_exit(arguments, reason, tmp_path, capsys, config_folder):
     given = ["--out", str(tmp_path / "out"), "--config-folder", str(config_folder), *arguments]

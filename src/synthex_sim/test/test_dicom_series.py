@@ -150,6 +150,8 @@ def test_one_of_several_series_is_chosen_by_number(tmp_path):
     assert np.array_equal(read_volume(str(tmp_path), series=2).values, body(seed=2)[:, :, :20])
     with pytest.raises(ValueError, match="no series 3"):
         read_volume(f"{tmp_path}#3")
+    with pytest.raises(ValueError, match="names series 1, and series 2 is asked for"):
+        read_volume(f"{tmp_path}#1", series=2)
 
 
 def localizer(dataset, _):

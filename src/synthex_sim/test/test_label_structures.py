@@ -22,6 +22,13 @@ VIEW = View.from_krt([[-1000.0, 0, 31.5], [0, 1000.0, 31.5], [0, 0, 1.0]], np.ey
 OTHERS = {8: "urinary_bladder", 31: "gluteus_maximus_muscle"}
 
 
+def test_a_scheme_with_an_id_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("labels:\n  1: left_hemipelvis\n  2: vertebrae\n  1: right_hemipelvis\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="the key '1' occurs twice.*line 4"):
+        load_scheme(path)
+
+
 def three_balls(structures=OTHERS, **landmarks):
     """Along the beam a muscle (31), then a hip bone (1) inside its shadow, and a bladder (8) beside both."""
     patient = paint_ball(water_box(30, 2.0, **landmarks), (0, 0, -20.0), 12.0, 50, 31)

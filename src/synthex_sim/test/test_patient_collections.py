@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 from archive_server import serve
@@ -170,8 +171,8 @@ def test_other_terms_are_agreed_to_anew(place, capsys):
 
 def test_a_consent_to_another_collection_or_none_at_all_is_told(place, capsys):
     assert place.run("bones", "--into", str(place.into), "--accept-licence", "skulls") == 1
-    assert place.run("skulls", "--into", str(place.into)) == 1
-    assert "no collection 'skulls'; known: bones" in capsys.readouterr().err
+    assert place.run("bons", "--into", str(place.into)) == 1
+    assert "no collection 'bons' (bones?); known: bones" in capsys.readouterr().err
 
 
 def test_a_run_that_was_cut_goes_on_where_it_was(place, capsys):
@@ -398,6 +399,20 @@ def test_a_link_in_a_zip_and_a_damaged_archive_are_refused(tmp_path):
     with pytest.raises(ValueError, match="damaged or no archive"):
         unpack(tmp_path / "b.zip", "b.zip", tmp_path / "out")
     assert sorted(os.listdir(tmp_path)) == ["a.zip", "b.zip"]
+
+
+@pytest.mark.parametrize("pack", ["gz", "bz2", "xz"])
+def test_a_damaged_tar_is_refused_and_nothing_of_it_stays(tmp_path, pack):
+    path = tmp_path / f"a.tar.{pack}"
+    with tarfile.open(path, f"w:{pack}") as file:
+        member = sized("set/good")
+        member.size = 300_000
+        file.addfile(member, io.BytesIO(np.random.default_rng(1).bytes(300_000)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200_000] + b"damage" + whole[200_006:])
+    with pytest.raises(ValueError, match="damaged or no archive"):
+        unpack(path, path.name, tmp_path / "out")
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_an_archive_that_unpacks_to_more_than_the_disk_holds_is_refused(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from sim_worlds import water_box
 
+from synthex_sim import anatomy
 from synthex_sim.dataset.generate import generate
 from synthex_sim.dataset.manifest import MANIFEST_NAME, Manifest
 from synthex_sim.dataset.tasks.session import SessionTask
@@ -108,7 +109,9 @@ def test_the_command_finds_the_collection_of_its_patient(collection, config_fold
     values = np.full((40, 40, 40), -1000, np.int16)
     values[8:32, 8:32, 8:32] = 20
     nibabel.save(nibabel.Nifti1Image(values, np.diag([-4.0, -4.0, 4.0, 1.0])), collection / "bone-1" / "ct.nii.gz")
+    labels = np.where(values > 0, anatomy.VERTEBRAE, 0).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(labels, np.diag([-4.0, -4.0, 4.0, 1.0])), tmp_path / "labels.nii.gz")
     code = command.main(["--patient", str(collection / "bone-1" / "ct.nii.gz"), "--out", str(tmp_path / "set"),
-                         "--config-folder", str(config_folder)])
+                         "--labels", str(tmp_path / "labels.nii.gz"), "--config-folder", str(config_folder)])
     assert code == 0 and orders[0][-1] == find_provenance([collection / "bone-1"])
     assert "of the collection bones: CC BY-NC 4.0 (CTs); attribution, non-commercial" in capsys.readouterr().out

@@ -184,6 +184,8 @@ def test_missing_models_and_wrong_names_are_refused(folder, tmp_path):
         parse_made(f"shape_model:{folder}?seed=-1")
     with pytest.raises(ValueError, match="takes seed"):
         parse_made(f"shape_model:{folder}?mask=a")
+    with pytest.raises(ValueError, match="given twice"):
+        parse_made(f"shape_model:{folder}?seed=1&seed=2")
     with pytest.raises(ValueError, match="spacing|voxels"):
         shape_model_patient(folder, 0, 60.0)
     for name in ("LeftHip.h5", "RightHip.h5", "Sacrum.h5"):

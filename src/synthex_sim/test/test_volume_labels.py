@@ -95,6 +95,21 @@ def test_a_partial_overlap_and_labels_beside_the_bone_are_noted():
     assert not any("brighter" in note for note in patient_from_volumes(fitting, label_map(BOTH)).notes)
 
 
+@pytest.mark.parametrize("flip", [0, 1, 2])
+def test_a_label_map_whose_bones_lie_beside_those_of_the_ct_is_refused(flip):
+    """The label map of a scan on the same grid, of somebody else or stored the other way round."""
+    block = (slice(2, 14), slice(6, 18), slice(3, 12))
+    labels = np.zeros(CT.shape, np.int16)
+    labels[block] = anatomy.VERTEBRAE
+    bone = np.where(labels > 0, 400, np.minimum(CT.values, 60)).astype(np.int16)
+    large = AFFINE @ np.diag([3.0, 3.0, 3.0, 1.0])
+    large_labels = Volume(labels, large, "test")
+    notes = patient_from_volumes(Volume(bone, large, "test"), large_labels).notes
+    assert not any("brighter" in note for note in notes)
+    with pytest.raises(ValueError, match="only 0 % of the label map's bones lie where the CT is brighter than 100 HU"):
+        patient_from_volumes(Volume(np.flip(bone, flip), large, "test"), large_labels)
+
+
 @pytest.mark.parametrize("mirrored", [np.diag([-1.0, 1, 1, 1]), None])
 def test_swapped_sides_are_refused(mirrored):
     swapped = BOTH if mirrored is not None else [(LEFT, 2), (RIGHT, 1)]

@@ -7,7 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 from cm_kinematics.geometry import load_geometry
+from synthex_sim import anatomy
 from synthex_sim.carm.carm import CArm
 from synthex_sim.dataset.contact_sheet import write_contact_sheet
 from synthex_sim.dataset.generate import generate
@@ -48,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--labels", default="", help="label map of that CT")
     parser.add_argument("--label-scheme", default="",
                         help="what its ids mean: a name in CONFIG_FOLDER/labels or a file")
+    parser.add_argument("--landmarks", default="",
+                        help="landmarks marked on that CT in 3D Slicer (.mrk.json, .fcsv); others are found")
     parser.add_argument("--carm", default="cios_fusion", help="C-arm profile in CONFIG_FOLDER/carm")
     parser.add_argument("--renderer", default="realistic", choices=tuple(RENDERERS), help="X-ray physics")
     parser.add_argument("--projector", default="cpu", choices=tuple(PROJECTORS), help="where rays are cast")
@@ -80,14 +85,22 @@ def _make_task(options: argparse.Namespace) -> Task:
     carm = CArm.from_yaml(options.config_folder / "carm" / f"{options.carm}.yaml")
     geometry = load_geometry(options.config_folder / "cm" / f"{options.cm}.yaml")
     patient = None
+    if not options.patient and (options.labels or options.label_scheme or options.landmarks):
+        raise ValueError("--labels, --label-scheme and --landmarks go with --patient, and none is given")
     if options.patient:
         schemes = str(options.config_folder / "labels")
-        loaded = load_checked_patient(options.patient, options.labels, options.label_scheme, schemes)
+        loaded = load_checked_patient(options.patient, options.labels, options.label_scheme, schemes,
+                                      landmarks=options.landmarks)
         for note in loaded.notes:
             print(f"note: {note}")
         if loaded.patient is None:
             raise ValueError("patient none has nothing to image; leave --patient away for the population of phantoms")
         patient = loaded.patient
+        if patient.labels is None or not np.isin(patient.labels, anatomy.BONE_LABELS).any():
+            raise ValueError(
+                f"patient '{options.patient}' shows none of the structures that task '{options.task}' labels "
+                f"({', '.join(anatomy.LABEL_NAMES[label] for label in anatomy.BONE_LABELS)}); a CT needs --labels"
+            )
     return TASKS[options.task](read_mapping(path, "task"), carm, geometry, patient)
 
 

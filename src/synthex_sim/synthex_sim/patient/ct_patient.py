@@ -23,6 +23,9 @@ _WHOLE_OVERLAP = 0.95
 #: In a label map that fits, at least so much of each bone is brighter than soft tissue.
 _BONE_HU = 100
 _LEAST_BONE = 0.35
+#: One that is not this CT's has bone on less of all bones: where bodies lie one on the other by chance, some 10 %.
+#: Less than so many cm^3 of bone tell nothing.
+_ANOTHERS_BONE, _TELLING_CM3 = 0.15, 100.0
 #: So far outside of the CT no landmark of it is marked.
 _OUTSIDE_MM = 100.0
 
@@ -60,7 +63,8 @@ def patient_from_volumes(
         marked: name -> (3,) LPS mm of landmarks that somebody marked.
 
     Raises:
-        ValueError: no Hounsfield units, labels that do not overlap or cannot be understood, or landmarks far outside.
+        ValueError: no Hounsfield units, labels that do not overlap, lie on no bone or cannot be understood, or
+            landmarks far outside.
     """
     check = check_hounsfield(ct)
     if check.unfit:
@@ -74,6 +78,7 @@ def patient_from_volumes(
     if labels is not None:
         notes += labels.notes
         drawn, named = _labels_of(ct, labels, scheme, notes)
+        _check_bone(hu, named.labels, abs(np.linalg.det(ct.affine[:3, :3])) * 1e-3)
         notes += _misfits(hu, named.labels)
     # On the grid that the label map was drawn on, as a plan finds them (source.planned_landmarks): the same points.
     landmarks = landmarks_of_patient(
@@ -116,6 +121,24 @@ def _labels_of(
     if share < _WHOLE_OVERLAP:
         notes.append(f"CT and label map overlap in {100 * share:.0f} % of the smaller one's volume only")
     return named, LabelMap(np.ascontiguousarray(moved), named.structures)
+
+
+def _check_bone(hu: np.ndarray, labels: np.ndarray, voxel_cm3: float) -> None:
+    """Refuses a label map whose bones are not where this CT has bone; a CT without bone tells nothing.
+
+    Raises:
+        ValueError: it is that of another scan, or lies elsewhere.
+    """
+    bone, bright = np.isin(labels, anatomy.BONE_LABELS), hu > _BONE_HU
+    if bone.sum() * voxel_cm3 < _TELLING_CM3 or bright.sum() < 0.5 * bone.sum():
+        return
+    share = bright[bone].mean()
+    if share < _ANOTHERS_BONE:
+        raise ValueError(
+            f"only {100 * share:.0f} % of the label map's bones lie where the CT is brighter than {_BONE_HU} HU, and "
+            "the CT has bone elsewhere: the label map is of another scan, shifted or flipped; use the one that was "
+            "made from this CT, or register it first"
+        )
 
 
 def _misfits(hu: np.ndarray, labels: np.ndarray) -> Iterator[str]:

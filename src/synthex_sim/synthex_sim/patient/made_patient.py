@@ -50,18 +50,21 @@ def parse_made(source: str) -> MadePatient:
 
     Raises:
         FileNotFoundError: there is no such path.
-        ValueError: an option that this kind does not take, or a seed that is no whole number.
+        ValueError: an option that this kind does not take or that is given twice, or a seed that is no whole number.
     """
     kind = next(prefix for prefix in PREFIXES if source.startswith(prefix))
     path, _, query = source.removeprefix(kind).partition("?")
-    given = dict(parse_qsl(query, keep_blank_values=True))
+    options = parse_qsl(query, keep_blank_values=True)
+    given = dict(options)
     for name in given:
         if name not in _OPTIONS[kind]:
             raise ValueError(f"patient '{source}': {name} is no option; {kind}PATH takes {', '.join(_OPTIONS[kind])}")
+    if len(given) < len(options):
+        raise ValueError(f"patient '{source}': an option is given twice")
     if query and not given:
         raise ValueError(f"patient '{source}': options are written as {kind}PATH?seed=3")
     seed = given.get("seed", "0")
-    if not seed.isdecimal():
+    if not (seed.isascii() and seed.isdecimal()):
         raise ValueError(f"patient '{source}': the seed is a whole number, as in {kind}PATH?seed=3")
     if not path or not Path(path).exists():
         what = "label map" if kind == DRESSED else "folder of shape models"

@@ -19,7 +19,7 @@ from synthex_sim.patient.patient import Patient
 from synthex_sim.patient.phantom import cached_phantom
 from synthex_sim.patient.phantom_name import PHANTOM, parse_phantom
 from synthex_sim.patient.thorax.source import PREFIX as THORAX
-from synthex_sim.patient.thorax.source import thorax_patient
+from synthex_sim.patient.thorax.source import parse_thorax, thorax_patient
 from synthex_sim.patient.volume import Volume
 from synthex_sim.patient.volume_file import FORMATS, read_volume, split_series
 
@@ -111,6 +111,7 @@ def planned_landmarks(
     if source.startswith(PHANTOM):
         return _phantom(source, _COARSE_MM).landmarks
     if source.startswith(THORAX):
+        parse_thorax(source)
         return {}
     if source.startswith(MADE):
         return load_made(source, scheme_of(labels, label_scheme, scheme_folder)).patient.landmarks

@@ -30,6 +30,8 @@ REQUESTS = ("totalsegmentator", "totalsegmentator:fast")
 SCHEME = "totalsegmentator_v2"
 _PROGRAM = "TotalSegmentator"
 _VERSION = 2
+#: Until it says which: it loads torch first.
+_VERSION_S = 120.0
 _RIGHT_ANGLES = 1e-4
 _INSTALL = ("install it in an environment of its own (pip install TotalSegmentator) and put its program on the PATH; "
             "its code is under Apache-2.0, the weights of its task 'total', fetched by itself, are free for any use")
@@ -88,7 +90,7 @@ def _checked_program() -> str:
     program = shutil.which(_PROGRAM)
     if program is None:
         raise FileNotFoundError(f"{_PROGRAM} is not installed here; {_INSTALL}")
-    words = _run([program, "--version"])
+    words = _run([program, "--version"], _VERSION_S)
     version = re.search(r"(\d+)\.\d+", words)
     if version is None or int(version[1]) != _VERSION:
         raise ValueError(f"{_PROGRAM} says it is version '{words.strip()[-40:]}', the ids of version {_VERSION} are "
@@ -96,11 +98,13 @@ def _checked_program() -> str:
     return program
 
 
-def _run(command: list[str]) -> str:
+def _run(command: list[str], timeout_s: float | None = None) -> str:
     """What a program writes; an interrupted call ends it."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, errors="replace", check=False)
+                              text=True, errors="replace", check=False, timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(f"'{' '.join(command)}' did not answer within {timeout_s:g} s; try it by hand") from error
     except OSError as error:
         raise ValueError(f"{_PROGRAM} cannot be run: {error}") from error
     if done.returncode:

@@ -44,6 +44,8 @@ def read_volume(source: str, what: str = "CT", series: int | None = None) -> Vol
         ValueError: it is of another format, or cannot be read; the message says why.
     """
     path, named = split_series(source)
+    if None not in (named, series) and named != series:
+        raise ValueError(f"{what} {source} names series {named}, and series {series} is asked for; give one of them")
     series = series if named is None else named
     if not path.exists():
         raise FileNotFoundError(f"{what} {path} does not exist")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def run(options: argparse.Namespace) -> int:
     collections = load_collections(options.config_folder / "collections")
     for name in (options.name, *options.accept_licence):
         if name is not None and name not in collections:
-            raise ValueError(f"no collection '{name}'; known: {', '.join(collections)}")
+            near = get_close_matches(name.lower(), collections, n=1)
+            meant = f" ({near[0]}?)" if near else ""
+            raise ValueError(f"no collection '{name}'{meant}; known: {', '.join(collections)}")
     if options.name is None:
         _print(_table(collections.values()))
         return 0

@@ -86,7 +86,7 @@ def _parts(name: str, kind: str) -> tuple[str, ...]:
 
 def _write(path: Path, content: BinaryIO, size: int, name: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "xb") as file:
+    with open(path, "xb") as file, _packing_told():
         shutil.copyfileobj(content, file, 1 << 20)
     if path.stat().st_size != size:
         raise ValueError(f"{name!r} has another size than the archive says; it is damaged")
@@ -107,13 +107,15 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, int, BinaryIO]]:
 
 
 def _tar_members(archive: Path) -> Iterator[tuple[str, int, BinaryIO]]:
-    with tarfile.open(archive, "r:*") as file:
+    with _packing_told(), tarfile.open(archive, "r:*") as file:
         for member in file:
             if member.isdir():
                 continue
             if not member.isreg() or member.issparse():
                 raise ValueError(f"{member.name!r} is a link or a device; nothing was unpacked")
             yield member.name, member.size, file.extractfile(member)
+        while file.fileobj.read(1 << 20):  # what packed it keeps its checksum behind the last member
+            pass
 
 
 @contextmanager
@@ -122,3 +124,14 @@ def _damage_told(kind: str) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         raise ValueError(f"{kind} is damaged or no archive ({type(error).__name__}); nothing of it was kept") from error
+
+
+@contextmanager
+def _packing_told() -> Iterator[None]:
+    """gzip and bz2 tell damage as an OSError without a number, those of the disk have one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise tarfile.ReadError(str(error)) from error

@@ -20,7 +20,7 @@ def parse_thorax(source: str) -> tuple[int, bool | None]:
         ValueError: no whole number, an unknown option or an answer other than yes and no.
     """
     seed, mark, query = source.removeprefix(PREFIX).partition("?")
-    if not seed.isdecimal():
+    if not (seed.isascii() and seed.isdecimal()):
         raise ValueError(f"patient '{source}': a thorax is named by a whole number, for example {PREFIX}7")
     given = parse_qsl(query, keep_blank_values=True)
     if not mark:
