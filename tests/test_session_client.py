@@ -71,6 +71,28 @@ def test_a_shot_brings_image_answers_and_status_of_one_moment(session):
     assert session.acquire().stamp_ns > shot.stamp_ns
 
 
+def test_an_image_that_perception_passed_by_is_taken_again_but_not_for_ever():
+    """Of two images in a row only the second is answered; of three none, as later ones come each time."""
+    client = Session.__new__(Session)
+    client._changed, client._shots, client._acquire, client._timeout_s = threading.Condition(), {}, None, 0.1
+    taken: list[int] = []
+
+    def call(answered_by: list[int]) -> Acquire.Response:
+        taken.append(10 * len(taken) + 10)
+        answer = Acquire.Response(success=True)
+        answer.image.header.stamp = stamp_message(taken[-1])
+        client._shots[answered_by[len(taken) - 1]] = f"shot {taken[-1]}"
+        return answer
+
+    client._call = lambda *_: call([15, 20])
+    assert client.acquire() == "shot 20" and taken == [10, 20]
+    taken.clear()
+    client._shots.clear()
+    client._call = lambda *_: call([15, 25, 35])
+    with pytest.raises(SessionError, match="perception passed by 3 images"):
+        client.acquire()
+
+
 def test_refusals_are_errors_with_their_reason(session):
     with pytest.raises(SessionError, match="30..150 kV"):
         session.acquire(kvp=500.0)

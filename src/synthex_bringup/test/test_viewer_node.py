@@ -56,7 +56,7 @@ def test_what_is_said_while_a_run_is_recorded_lies_in_its_folder(tmp_path):
             session.frame(5, np.full((64, 64), 900, np.uint16), answer=False)
             session.spin(4.0)  # longer than perception may be silent
             folder.publish(String(data=""))
-            session.spin(0.5)
+            session.spin(2.0)  # it comes another way than the frames
             session.frame(6, np.full((64, 64), 900, np.uint16))
             session.spin(0.5)
         finally:

@@ -176,20 +176,29 @@ class Session:
         if not answer.success:
             raise SessionError(f"the C-arm refused: {answer.message}")
 
-    def acquire(self, kvp: float = 0.0, mas: float = 0.0) -> Shot:
+    def acquire(self, kvp: float = 0.0, mas: float = 0.0, exposures: int = 3) -> Shot:
         """Takes one image now and waits for all that is told of it.
+
+        Perception looks at the newest image only: on a busy machine it passes one by when the next is there already.
+        Then another is taken.
 
         Args:
             kvp, mas: kV and mA s; 0 keeps the present setting.
+            exposures: how many images are taken at most.
 
         Raises:
-            SessionError: refused, or perception or navigation did not answer in time.
+            SessionError: refused, passed by each time, or perception or navigation did not answer in time.
         """
-        answer = self._call(self._acquire, Acquire.Request(kvp=float(kvp), mas=float(mas)), self._timeout_s)
-        if not answer.success:
-            raise SessionError(f"no image: {answer.message}")
-        stamp = stamp_ns(answer.image.header.stamp)
-        return self._wait(lambda: self._shots.get(stamp), self._timeout_s, _NOT_ANSWERED)
+        for _ in range(exposures):
+            answer = self._call(self._acquire, Acquire.Request(kvp=float(kvp), mas=float(mas)), self._timeout_s)
+            if not answer.success:
+                raise SessionError(f"no image: {answer.message}")
+            stamp = stamp_ns(answer.image.header.stamp)
+            self._wait(lambda: max(self._shots, default=0) >= stamp, self._timeout_s, _NOT_ANSWERED)  # noqa: B023
+            with self._changed:
+                if stamp in self._shots:
+                    return self._shots[stamp]
+        raise SessionError(f"perception passed by {exposures} images for later ones: is the machine too busy?")
 
     # -- what is seen ---------------------------------------------------------------------------------------------
     def next_shot(self, timeout_s: float | None = None) -> Shot:
