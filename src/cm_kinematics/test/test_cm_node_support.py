@@ -5,6 +5,9 @@ import random
 import re
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,12 +16,15 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 
 from geometry_msgs.msg import Pose  # noqa: E402
+from rclpy.executors import ExternalShutdownException, ShutdownException  # noqa: E402
 from rclpy.parameter import Parameter as RosParameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
 
 from cm_kinematics.nodes import conversions  # noqa: E402
 from cm_kinematics.nodes.diagnostics import Diagnostics, Latency, Level, Status  # noqa: E402
 from cm_kinematics.nodes.parameters import REQUIRED, Parameter, ParameterError, declare, markdown  # noqa: E402
+from cm_kinematics.nodes.spin import ManyThreadsExecutor  # noqa: E402
 from cm_kinematics.nodes.transforms import TransformPublisher  # noqa: E402
 
 TABLE = (
@@ -295,3 +301,32 @@ def test_a_bad_configuration_ends_a_node_with_one_line_and_exit_code_1(device_fi
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("cm_node: error: ")]
     assert len(lines) == 1 and words in lines[0]
+
+
+def test_publishers_come_and_go_while_many_threads_spin():
+    """As when a node is deactivated and activated again; rclpy's own executor ends after some dozens of rounds."""
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=random.randint(10, 90))
+    node = rclpy.create_node("coming_and_going", context=context)
+    executor = ManyThreadsExecutor(num_threads=4, context=context)
+    executor.add_node(node)
+    node.create_timer(0.001, lambda: None)
+    spinning = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    spinning.start()
+    try:
+        for _ in range(300):
+            publishers = [node.create_publisher(String, f"topic_{number}", 1) for number in range(5)]
+            time.sleep(0.001)
+            for publisher in publishers:
+                node.destroy_publisher(publisher)
+        assert spinning.is_alive()
+    finally:
+        executor.shutdown()
+        spinning.join(timeout=5.0)
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+def _spin(executor):
+    with suppress(ExternalShutdownException, ShutdownException):
+        executor.spin()

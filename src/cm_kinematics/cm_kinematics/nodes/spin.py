@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import rclpy
 from rclpy.exceptions import InvalidNamespaceException, InvalidNodeNameException, ParameterException
@@ -22,6 +22,21 @@ from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 #: What a wrong configuration (arguments, parameters, files) raises while a node starts.
 CONFIGURATION_ERRORS = (ValueError, OSError, ParameterException, InvalidNodeNameException, InvalidNamespaceException,
                         rclpy_implementation.RCLError, rclpy_implementation.UnknownROSArgsError)
+
+
+class ManyThreadsExecutor(MultiThreadedExecutor):
+    """rclpy's, which goes on when another thread destroys a publisher or a service while it sets up its wait.
+
+    A node that is deactivated does so. rclpy looks out for subscriptions, clients, services and timers that are gone,
+    but not for the events of publishers, and would end the process.
+    """
+
+    def wait_for_ready_callbacks(self, *args: Any, **kwargs: Any) -> Any:
+        while True:
+            try:
+                return super().wait_for_ready_callbacks(*args, **kwargs)
+            except rclpy_implementation.InvalidHandle:
+                continue  # the next look finds only what is there
 
 
 def run_node(factory: Callable[[], Node], name: str | None = None, args: Sequence[str] | None = None,
@@ -57,7 +72,7 @@ def run_node(factory: Callable[[], Node], name: str | None = None, args: Sequenc
         # switches that took half a core and held up the C-arm's frames by up to 0.3 s; with 0.5 ms it is not seen.
         sys.setswitchinterval(0.0005)
         install_signal_handlers(SignalHandlerOptions.ALL)
-        executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(num_threads=threads)
+        executor = SingleThreadedExecutor() if threads == 1 else ManyThreadsExecutor(num_threads=threads)
         executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
