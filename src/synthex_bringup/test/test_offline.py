@@ -26,7 +26,7 @@ SIZE = (64, 64)
 def weights(tmp_path_factory):
     """A small network whose random weights let it see some of everything in noise."""
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    sizes = CompactTransUNetConfig(input_size_px=64, width=8, embed_dim=24, depth=1, heads=2)
+    sizes = CompactTransUNetConfig(input_size_px=64, width=8, head_width=8, embed_dim=24, depth=1, heads=2)
     save_weights(path, build_network(sizes, 9), WeightsMetadata(sizes, "session", LABEL_NAMES, SESSION_LANDMARKS, 1.68))
     return path
 

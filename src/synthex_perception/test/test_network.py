@@ -36,7 +36,7 @@ def test_default_network_fits_5_mb_in_half_precision():
 
 def test_landmark_head_sees_features_and_segmentation_logits_without_bias():
     head = build_network(SMALL).landmark_head
-    assert [layer.in_channels for layer in head] == [SMALL.width + 8, 16 + 8]
+    assert [layer.in_channels for layer in head] == [SMALL.head_width + 8, 16 + 8]
     assert all(layer.bias is None and layer.kernel_size == (1, 1) for layer in head)
 
 
